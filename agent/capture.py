@@ -1,0 +1,159 @@
+"""The capture on one node: programs on interfaces, generations, what comes out.
+
+Knows no RPC. Blocking kernel work (a flip waits for every CPU) runs in a
+thread, one piece at a time; everything else belongs to the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from agent.filters import tables
+from agent.kernel.attach import AttachError, Hooks, sweep_interface
+from agent.kernel.classifier import Classifier, FlowChunk, Hit
+from agent.kernel.interfaces import Interface, changes, snapshot
+from agent.kernel.ring import Ring
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from pyroute2 import AsyncIPRoute
+
+    from agent.filters.rule import Rule
+    from agent.filters.tables import Settings
+    from agent.kernel.attach import Anchor, Method
+    from agent.kernel.compile import Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a generation's coming into force left behind."""
+
+    hits: list[Hit]
+    """Final, of the generation before."""
+    previous: int
+    flows: list[FlowChunk]
+    """Of the generation before, up to the flip."""
+    applied_ns: int
+    """CLOCK_REALTIME when it was in force for every packet."""
+
+
+@dataclass(slots=True)
+class Capture:
+    """Create with open(); close() takes everything off the node again."""
+
+    netlink: AsyncIPRoute
+    loaded: Loaded
+    hooks: Hooks
+    patterns: tuple[str, ...]
+    """Names of interfaces, * and ? allowed; none: all that are up but loopback."""
+    classifier: Classifier
+    ring: Ring
+    interfaces: dict[int, Interface] = field(default_factory=dict)
+    problems: dict[int, str] = field(default_factory=dict)
+    """Why an interface that was asked for is not attached, by ifindex."""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @classmethod
+    async def open(
+        cls,
+        netlink: AsyncIPRoute,
+        loaded: Loaded,
+        *,
+        method: Method,
+        anchor: Anchor,
+        patterns: Sequence[str],
+    ) -> Capture:
+        """Remove what a killed agent left, then attach where asked; nothing is captured yet."""
+        hooks = Hooks(netlink, loaded.programs, method, anchor)
+        ring = Ring(loaded.maps["ring"])
+        capture = cls(netlink, loaded, hooks, tuple(patterns), Classifier(loaded), ring)
+        for ifindex in await snapshot(netlink):
+            await sweep_interface(netlink, ifindex)
+        await capture.look()
+        return capture
+
+    async def look(self) -> bool:
+        """Attach to what is new and let go of what has gone; True if anything changed."""
+        found = await snapshot(self.netlink)
+        changed = found != self.interfaces
+        async with self.lock:
+            for ifindex in self.interfaces.keys() - found.keys():
+                self.problems.pop(ifindex, None)
+                await self.hooks.detach(ifindex)
+            self.interfaces = found
+            for interface in found.values():
+                if self._wanted(interface) and interface.ifindex not in self.hooks.links:
+                    changed |= await self._attach(interface)
+        return changed
+
+    async def watch(self) -> AsyncIterator[None]:
+        """Follow the interfaces; yields after each change of the list."""
+        async for _ in changes():
+            if await self.look():
+                yield
+
+    def _wanted(self, interface: Interface) -> bool:
+        if not interface.up:
+            return False
+        if self.patterns:
+            return any(fnmatchcase(interface.name, pattern) for pattern in self.patterns)
+        return not interface.loopback
+
+    async def _attach(self, interface: Interface) -> bool:
+        """True if that is news."""
+        before = self.problems.pop(interface.ifindex, None)
+        if interface.link_type is None:
+            problem = f"link type {interface.hardware} is not understood"
+        else:
+            try:
+                self.classifier.add_interface(interface.ifindex, interface.name)
+                await self.hooks.attach(interface)
+            except (AttachError, OSError) as error:
+                problem = str(error)
+            else:
+                return True
+        self.problems[interface.ifindex] = problem
+        return problem != before
+
+    def missing(self) -> list[str]:
+        """Patterns that no interface has met so far."""
+        names = [interface.name for interface in self.interfaces.values()]
+        return [p for p in self.patterns if not any(fnmatchcase(n, p) for n in names)]
+
+    async def apply(self, rules: Sequence[Rule], settings: Settings) -> Applied:
+        """Put a generation in force; ValueError or OSError if it cannot be, and nothing changed."""
+        async with self.lock:
+            names = {i.ifindex: i.name for i in self.interfaces.values()}
+            return await asyncio.to_thread(self._apply, rules, settings, names)
+
+    def _apply(self, rules: Sequence[Rule], settings: Settings, names: dict[int, str]) -> Applied:
+        built = tables.build(rules, settings)
+        previous = self.classifier.generation
+        hits = self.classifier.apply(built, generation=settings.generation, interfaces=names)
+        now = time.time_ns()
+        return Applied(hits, previous, list(self.classifier.drain(previous)), now)
+
+    async def evict(self) -> list[FlowChunk]:
+        """The flows since the last eviction or change."""
+        async with self.lock:
+            return await asyncio.to_thread(self._evict)
+
+    def _evict(self) -> list[FlowChunk]:
+        self.classifier.evict()
+        return list(self.classifier.drain(self.classifier.generation))
+
+    async def detach(self) -> None:
+        """Stop seeing packets; what was captured can still be taken."""
+        async with self.lock:
+            await self.hooks.detach_all()
+
+    async def close(self) -> None:
+        await self.detach()
+        self.ring.close()
+        self.classifier.close()
+        self.loaded.close()

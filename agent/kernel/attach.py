@@ -19,6 +19,8 @@ from agent.kernel import bpf
 from agent.kernel.interfaces import LINKTYPE_ETHERNET
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyroute2 import AsyncIPRoute
 
     from agent.kernel.interfaces import Interface
@@ -30,6 +32,9 @@ _NAME = "netobserv"
 _NAME_WITH_QDISC = "netobserv+qdisc"
 """Of a filter whose clsact qdisc we made too: it goes with the filter."""
 
+# A packet on loopback leaves and comes back at once: seen on arrival only, as
+# libpcap does, it is one packet.
+_HOOKS = (bpf.TCX_INGRESS, bpf.TCX_EGRESS)
 _PARENTS = (0xFFFFFFF2, 0xFFFFFFF3)  # TC_H_CLSACT | TC_H_MIN_INGRESS, _EGRESS
 _PREFERENCE = {"head": 1, "tail": 49152}
 _ALL_PROTOCOLS = 3  # ETH_P_ALL
@@ -51,14 +56,15 @@ class Hooks:
     """By ifindex: TCX link descriptors; an empty list for clsact."""
 
     async def attach(self, interface: Interface) -> None:
-        """Both directions or none; AttachError if it does not work."""
+        """Ingress and egress, or none; AttachError if it does not work."""
         layer = "eth" if interface.link_type == LINKTYPE_ETHERNET else "ip"
-        pair = (self.programs[f"nobs_{layer}_in"], self.programs[f"nobs_{layer}_out"])
+        ends = ("in",) if interface.loopback else ("in", "out")
+        programs = [self.programs[f"nobs_{layer}_{end}"] for end in ends]
         try:
             if self.method == "tcx":
-                self.links[interface.ifindex] = _link(interface.ifindex, pair, self.anchor)
+                self.links[interface.ifindex] = _link(interface.ifindex, programs, self.anchor)
             else:
-                await self._add_filters(interface.ifindex, pair)
+                await self._add_filters(interface.ifindex, programs)
                 self.links[interface.ifindex] = []
         except (OSError, NetlinkError) as error:
             with contextlib.suppress(NetlinkError):
@@ -80,7 +86,7 @@ class Hooks:
         for ifindex in list(self.links):
             await self.detach(ifindex)
 
-    async def _add_filters(self, ifindex: int, pair: tuple[int, int]) -> None:
+    async def _add_filters(self, ifindex: int, programs: Sequence[int]) -> None:
         name = _NAME
         try:
             await self.netlink.tc("add", "clsact", ifindex)
@@ -88,7 +94,7 @@ class Hooks:
         except NetlinkError as error:
             if error.code != errno.EEXIST:
                 raise
-        for parent, program in zip(_PARENTS, pair, strict=True):
+        for parent, program in zip(_PARENTS, programs, strict=False):
             await self.netlink.tc(
                 "add-filter", "bpf", ifindex, fd=program, name=name, parent=parent,
                 direct_action=True, classid=1, prio=_PREFERENCE[self.anchor],
@@ -104,11 +110,11 @@ def supports_tcx(program: int, ifindex: int) -> bool:
     return True
 
 
-def _link(ifindex: int, pair: tuple[int, int], anchor: Anchor) -> list[int]:
+def _link(ifindex: int, programs: Sequence[int], anchor: Anchor) -> list[int]:
     flags = bpf.F_BEFORE if anchor == "head" else bpf.F_AFTER
     links: list[int] = []
     try:
-        for program, hook in zip(pair, (bpf.TCX_INGRESS, bpf.TCX_EGRESS), strict=True):
+        for program, hook in zip(programs, _HOOKS, strict=False):
             links.append(bpf.link_tcx(program, ifindex=ifindex, attach_type=hook, flags=flags))
     except OSError:
         for fd in links:

@@ -1,0 +1,127 @@
+"""The real programs and maps without an agent: for tests and benches that ask the kernel itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from agent import wire
+from agent.filters import tables
+from agent.kernel.bpf import run_program
+from agent.kernel.classifier import Classifier
+from agent.kernel.compile import Loaded, Sizes, load
+from agent.kernel.ring import Ring
+from nshell.filters import Direction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nshell.filters import Rule
+
+LOOPBACK = 1
+
+Kind = Literal["flows", "packets"]
+Verdict = tuple[bool, int]
+"""(accepted, index of the rule that decided or wire.NO_RULE)."""
+
+
+@dataclass(slots=True)
+class Kernel:
+    """Programs in this kernel, on no interface: frames come from the caller."""
+
+    loaded: Loaded
+    classifier: Classifier
+    ring: Ring
+    generation: int = 0
+    hits: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """Of the active generation as counted when last read."""
+
+    @classmethod
+    def open(cls, sizes: Sizes) -> Kernel:
+        loaded = load(sizes)
+        return cls(loaded, Classifier(loaded), Ring(loaded.maps["ring"]))
+
+    def close(self) -> None:
+        self.ring.close()
+        self.classifier.close()
+        self.loaded.close()
+
+    def apply(
+        self, rules: Sequence[Rule], *, ifname: str = "lo", flows: bool = True,
+        packets: bool = True, snaplen: int = 0, sampling: int = 1,
+    ) -> None:  # fmt: skip
+        """A new generation; the interface that frames arrive on is called ifname."""
+        self.generation += 1
+        settings = tables.Settings(
+            self.generation, flows=flows, packets=packets, snaplen=snaplen, sampling=sampling
+        )
+        built = tables.build(rules, settings)
+        self.classifier.apply(built, generation=self.generation, interfaces={LOOPBACK: ifname})
+        for _ in self.classifier.drain(self.generation - 1):
+            pass
+        self.hits = Counter()
+
+    def run(
+        self, frame: bytes, direction: Direction = Direction.INGRESS, *, repeat: int = 1
+    ) -> int:
+        """Mean ns of one run."""
+        program = "nobs_eth_in" if direction is Direction.INGRESS else "nobs_eth_out"
+        returned, duration = run_program(
+            self.loaded.programs[program], frame, repeat=repeat, ifindex=LOOPBACK
+        )
+        assert returned == -1, "the traffic must pass on, whatever the verdict"
+        return duration
+
+    def decide(self, frame: bytes, direction: Direction = Direction.INGRESS) -> dict[Kind, Verdict]:
+        """What the kernel decides on one frame, read from its own counters.
+
+        "flows" is missing for frames that are not IP.
+        """
+        counted = self.classifier.counters()
+        self.run(frame, direction)
+        now = self.classifier.counters()
+        read = self.read_hits()
+        new = read - self.hits
+        self.hits = read
+        assert sum(new.values()) <= 2
+        verdicts: dict[Kind, Verdict] = {}
+        for kind, index in new:
+            name = "flow_accepted" if kind == "flows" else "packet_accepted"
+            verdicts["flows" if kind == "flows" else "packets"] = (
+                now[name] == counted[name] + 1, index,
+            )  # fmt: skip
+        return verdicts
+
+    def read_hits(self) -> Counter[tuple[str, int]]:
+        return Counter(
+            {
+                ("packets" if hit.packets_kind else "flows", hit.index): hit.packets
+                for hit in self.classifier.hits()
+            }
+        )
+
+    def forget_fragments(self) -> None:
+        for _ in self.loaded.maps["fragments"].drain(1024):
+            pass
+
+    def flows(self) -> list[tuple[bytes, bytes]]:
+        """(key, value) of every flow since the last change or call."""
+        self.classifier.evict()
+        found = []
+        for chunk in self.classifier.drain(self.generation):
+            key, value = wire.FLOW_KEY.size, wire.FLOW_VALUE.size
+            found += [
+                (chunk.keys[i * key : (i + 1) * key], chunk.values[i * value : (i + 1) * value])
+                for i in range(chunk.count)
+            ]
+        return found
+
+
+@pytest.fixture(scope="session")
+def kernel() -> Iterator[Kernel]:
+    opened = Kernel.open(Sizes(flow_capacity=4096, ring_bytes=1 << 20))
+    yield opened
+    opened.close()

@@ -53,7 +53,7 @@ class Kernel:
         self, rules: Sequence[Rule], *, ifname: str = "lo", flows: bool = True,
         packets: bool = True, snaplen: int = 0, sampling: int = 1,
     ) -> None:  # fmt: skip
-        """A new generation; the interface that frames arrive on is called ifname."""
+        """A new generation and nothing left of the last one's; frames arrive on ifname."""
         self.generation += 1
         settings = tables.Settings(
             self.generation, flows=flows, packets=packets, snaplen=snaplen, sampling=sampling
@@ -61,6 +61,9 @@ class Kernel:
         built = tables.build(rules, settings)
         self.classifier.apply(built, generation=self.generation, interfaces={LOOPBACK: ifname})
         for _ in self.classifier.drain(self.generation - 1):
+            pass
+        self.forget("fragments", "homes")
+        while self.ring.read(1 << 30)[0]:
             pass
         self.hits = Counter()
 
@@ -103,9 +106,11 @@ class Kernel:
             }
         )
 
-    def forget_fragments(self) -> None:
-        for _ in self.loaded.maps["fragments"].drain(1024):
-            pass
+    def forget(self, *maps: str) -> None:
+        """Empty what the programs remember between packets."""
+        for name in maps:
+            for _ in self.loaded.maps[name].drain(1024):
+                pass
 
     def flows(self) -> list[tuple[bytes, bytes]]:
         """(key, value) of every flow since the last change or call."""

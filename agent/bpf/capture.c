@@ -7,7 +7,7 @@
 /* A packet that crosses two interfaces may meet a flip of the flow tables
  * between them. Within this time after one, a flow that was counted elsewhere
  * before is taken to be such a packet. */
-#define TRANSIT_NS 20000000ULL
+#define TRANSIT_NS 5000000ULL
 
 static __always_inline struct flow_value *find_flow(u32 slot, struct flow_key *k)
 {

@@ -1,0 +1,25 @@
+"""The `netobserv` program, its children replaced by the made-up ones."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from nshell import cli
+from nshell.local import Programs
+from nshell.shell import app, needs
+
+PROGRAMS = Programs(
+    collector=(sys.executable, "-m", "tests.shell.fake_collector"),
+    agent=(sys.executable, "-m", "tests.shell.fake_agent"),
+)
+
+
+def main() -> None:
+    cli._run = lambda options: asyncio.run(app.run_shell(options, programs=PROGRAMS))
+    needs.missing = lambda: ""  # type: ignore[misc, assignment]
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

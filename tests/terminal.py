@@ -1,0 +1,130 @@
+"""A program on a pty and the screen it draws: type, wait, look.
+
+wait_for() returns as soon as the screen says what is awaited, and fails with
+the screen in the message when it never does.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Self
+
+import pexpect
+import pyte
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+_SECONDS = 20.0
+
+
+class Terminal:
+    """One program, started on a terminal of its own."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        columns: int = 120,
+        rows: int = 40,
+        cwd: str | None = None,
+    ) -> None:
+        self._screen = pyte.HistoryScreen(columns, rows, history=5000)
+        self._stream = pyte.ByteStream(self._screen)
+        self._raw = b""
+        surroundings = {**os.environ, "TERM": "xterm-256color", **(env or {})}
+        self._child: pexpect.spawn[bytes] = pexpect.spawn(
+            command[0],
+            list(command[1:]),
+            dimensions=(rows, columns),
+            env=surroundings,
+            cwd=cwd,
+            timeout=None,
+        )
+        self._child.delaybeforesend = None
+        # A terminal answers when asked where its cursor is.
+        self._screen.write_process_input = lambda answer: self._child.send(answer.encode())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._child.close(force=True)
+
+    @property
+    def pid(self) -> int:
+        return int(self._child.pid)
+
+    @property
+    def raw(self) -> bytes:
+        """Every byte written so far."""
+        return self._raw
+
+    def type(self, text: str) -> None:
+        """Press these keys; a newline is Enter."""
+        self._child.send(text.replace("\n", "\r").encode())
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self._child.send(b"\x03")
+
+    def end_of_input(self) -> None:
+        """Press Ctrl-D."""
+        self._child.send(b"\x04")
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def screen(self) -> list[str]:
+        """Its lines now, without the blank ends."""
+        self._read(0.05)
+        return [line.rstrip() for line in self._screen.display]
+
+    def text(self) -> str:
+        """All that can be scrolled back to, and the screen."""
+        above = [
+            "".join(line[x].data for x in range(self._screen.columns)).rstrip()
+            for line in self._screen.history.top
+        ]
+        return "\n".join([*above, *self.screen()])
+
+    def wait_for(self, text: str, *, seconds: float = _SECONDS) -> None:
+        """Until this is to be seen."""
+        self.wait_until(lambda: text in self.text(), f"{text!r} to be seen", seconds=seconds)
+
+    def wait_until(
+        self, holds: Callable[[], bool], what: str, *, seconds: float = _SECONDS
+    ) -> None:
+        """Until this holds."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > deadline:
+                shown = "\n".join(self.screen())
+                raise AssertionError(f"waited in vain for {what}; the screen:\n{shown}")
+            self._read(0.05)
+
+    def wait_end(self, *, seconds: float = _SECONDS) -> int:
+        """Until the program has ended: its exit status, or minus the signal."""
+        self.wait_until(lambda: not self._child.isalive(), "the program to end", seconds=seconds)
+        self._read(0.05)
+        if self._child.signalstatus is not None:
+            return -int(self._child.signalstatus)
+        return int(self._child.exitstatus or 0)
+
+    def _read(self, seconds: float) -> None:
+        try:
+            while data := self._child.read_nonblocking(65536, timeout=seconds):
+                self._raw += data
+                self._stream.feed(data)
+                seconds = 0
+        except (pexpect.TIMEOUT, pexpect.EOF):
+            return

@@ -63,8 +63,7 @@ class Kernel:
         for _ in self.classifier.drain(self.generation - 1):
             pass
         self.forget("fragments", "homes")
-        while self.ring.read(1 << 30)[0]:
-            pass
+        self.empty_ring()
         self.hits = Counter()
 
     def run(
@@ -105,6 +104,10 @@ class Kernel:
                 for hit in self.classifier.hits()
             }
         )
+
+    def empty_ring(self) -> None:
+        while self.ring.read(1 << 30)[0]:
+            pass
 
     def forget(self, *maps: str) -> None:
         """Empty what the programs remember between packets."""

@@ -19,7 +19,8 @@ import json, os, sys
 from agent.kernel import compile as c
 os.environ["BCC_KERNEL_SOURCE"] = str(c._HERE / "shim")
 import bcc
-unit = bcc.BPF(text=c.source(), cflags=["-DFLOW_CAPACITY=8", "-DRING_PAGES=1", "-DCPUS=1", "-DPAGE_SIZE=4096"])
+sizes = ["-DFLOW_CAPACITY=8", "-DRING_PAGES=1", "-DCPUS=1", "-DPAGE_SIZE=4096"]
+unit = bcc.BPF(text=c.source(), cflags=sizes)
 def layout(t):
     return {n: (getattr(t, n).offset, getattr(t, n).size) for n, *_ in t._fields_}
 scratch = unit["scratch"].Leaf

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from nshell.filters import Direction, FilterError, parse_rule, split_words
 from tests.classifier import frames as f
-from tests.kernel import Kernel, Kind, Verdict
+
+if TYPE_CHECKING:
+    from tests.kernel import Kernel, Kind, Verdict
 
 pytestmark = pytest.mark.kernel
 

@@ -25,6 +25,7 @@ MAP_LOOKUP_ELEM = 1
 MAP_UPDATE_ELEM = 2
 MAP_DELETE_ELEM = 3
 PROG_TEST_RUN = 10
+PROG_GET_FD_BY_ID = 13
 OBJ_GET_INFO_BY_FD = 15
 MAP_LOOKUP_BATCH = 24
 MAP_LOOKUP_AND_DELETE_BATCH = 25
@@ -202,6 +203,11 @@ def link_tcx(program: int, *, ifindex: int, attach_type: int, flags: int) -> int
         struct.pack("<6IQ", program, ifindex, attach_type, flags, 0, 0, 0).ljust(64, b"\0")
     )
     return _bpf(LINK_CREATE, attr)
+
+
+def prog_fd_by_id(number: int) -> int:
+    """A loaded program, whoever loaded it; descriptor."""
+    return _bpf(PROG_GET_FD_BY_ID, bytearray(struct.pack("<III", number, 0, 0)))
 
 
 class Barrier:

@@ -1,0 +1,24 @@
+"""The filter language: words as typed after ``filter`` become a ``Rule``, or one
+line that says what is wrong. It knows nothing of BPF, RPC or storage."""
+
+from __future__ import annotations
+
+from nshell.filters.errors import FilterError
+from nshell.filters.parse import parse_rule
+from nshell.filters.predicates import PREDICATES, Predicate
+from nshell.filters.rule import MAX_RULES, Direction, FlagMatch, Prefix, Range, Rule
+from nshell.filters.words import split_words
+
+__all__ = [
+    "MAX_RULES",
+    "PREDICATES",
+    "Direction",
+    "FilterError",
+    "FlagMatch",
+    "Predicate",
+    "Prefix",
+    "Range",
+    "Rule",
+    "parse_rule",
+    "split_words",
+]

@@ -1,0 +1,201 @@
+"""From a line to words and from words to clauses: the grammar of a filter, with
+values still as typed.
+
+``[accept|reject] PRED VALUE[,VALUE...] [PRED VALUE ...] [for flows|packets]``
+
+Every clause that leaves here names a known predicate and has at least one value.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from nshell.filters.errors import FilterError, nearest, shown, suggestion
+from nshell.filters.names import PROTOCOL_ALIASES, PROTOCOLS
+from nshell.filters.predicates import PREDICATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_VERDICTS = ("accept", "reject")
+_KINDS = ("flows", "packets")
+
+_CONNECTIVES: Mapping[str, str] = MappingProxyType(
+    {
+        "and": "leave it out, all predicates of a filter must hold",
+        "or": "separate the values of a predicate by commas, or add a second filter",
+        "not": "put `reject` first, for what is not wanted",
+    }
+)
+
+# What other tools call it.
+_FOREIGN: Mapping[str, str] = MappingProxyType(
+    {
+        "host": "peer_ip",
+        "ip": "peer_ip",
+        "addr": "peer_ip",
+        "address": "peer_ip",
+        "net": "cidr",
+        "network": "cidr",
+        "src": "src_cidr",
+        "dst": "dst_cidr",
+        "src_ip": "src_cidr",
+        "dst_ip": "dst_cidr",
+        "src_port": "sport",
+        "dst_port": "dport",
+        "proto": "protocol",
+        "flags": "tcp_flags",
+        "dev": "interface",
+        "iface": "interface",
+        "ifname": "interface",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Clauses:
+    """The parts of one filter."""
+
+    reject: bool
+    flows: bool
+    packets: bool
+    values: Mapping[str, tuple[str, ...]]
+    """Of each predicate named, in the order typed."""
+
+    def of(self, predicate: str) -> tuple[str, ...]:
+        """Its values; none when it isn't there."""
+        return self.values.get(predicate, ())
+
+
+def split_words(line: str) -> list[str]:
+    """Words of a line, with quotes and backslashes as in a shell."""
+    try:
+        return shlex.split(line)
+    except ValueError:
+        raise FilterError(_unclosed(line)) from None
+
+
+def read_clauses(words: Sequence[str]) -> Clauses:
+    """The words after ``filter``, sorted by predicate."""
+    reject, at = _verdict(words)
+    values: dict[str, list[str]] = {}
+    last = ""
+    while at < len(words) and words[at].lower() != "for":
+        last = _predicate(words[at], after=last)
+        found, at = _values(words, at + 1, last)
+        values.setdefault(last, []).extend(found)
+    if not values:
+        raise FilterError(_nothing_to_match(words))
+    flows, packets = _kinds(words[at:])
+    return Clauses(reject, flows, packets, {name: tuple(v) for name, v in values.items()})
+
+
+def _verdict(words: Sequence[str]) -> tuple[bool, int]:
+    """Whether the rule rejects, and where its predicates start."""
+    first = words[0].lower() if words else ""
+    return first == "reject", int(first in _VERDICTS)
+
+
+def _predicate(word: str, *, after: str) -> str:
+    name = word.lower()
+    if name not in PREDICATES:
+        raise FilterError(_unknown(word, after))
+    return name
+
+
+def _values(words: Sequence[str], at: int, predicate: str) -> tuple[list[str], int]:
+    """The values that start at a word, and where the next clause starts.
+
+    A comma at the end of a word, or at the start of the next, goes on with the list.
+    """
+    example = f"e.g. `filter {PREDICATES[predicate].example}`"
+    if at >= len(words):
+        raise FilterError(f"{predicate} needs a value, {example}")
+    word = words[at].lower()
+    if predicate != "interface" and (word in PREDICATES or word == "for"):
+        raise FilterError(f"{predicate} needs a value before {shown(words[at])}, {example}")
+    text = words[at]
+    at += 1
+    while at < len(words) and (text.rstrip().endswith(",") or words[at].startswith(",")):
+        text += words[at]
+        at += 1
+    found = [value.strip() for value in text.split(",")]
+    if "" in found:
+        raise FilterError(f"{predicate} has an empty value in {shown(text)}, {example}")
+    return found, at
+
+
+def _kinds(words: Sequence[str]) -> tuple[bool, bool]:
+    """Whether the rule governs flows and packets, from the words at ``for``."""
+    if not words:
+        return True, True
+    if len(words) == 1:
+        raise FilterError("'for' needs flows or packets after it")
+    kind = words[1].lower()
+    if kind not in _KINDS:
+        raise FilterError(f"unknown kind {shown(words[1])} after 'for': {suggestion(kind, _KINDS)}")
+    if len(words) > 2:
+        raise FilterError(
+            f"{shown(words[2])} stands after `for {kind}`: `for flows` or `for packets` comes last"
+        )
+    return kind == "flows", kind == "packets"
+
+
+def _nothing_to_match(words: Iterable[str]) -> str:
+    verdict = next((word.lower() for word in words if word.lower() in _VERDICTS), "")
+    if verdict:
+        return f"filter {verdict} needs a predicate, e.g. `filter {verdict} port 22`"
+    return "filter needs a predicate, e.g. `filter port 443`"
+
+
+def _unknown(word: str, after: str) -> str:
+    """What to say of a word that stands where a predicate should."""
+    name = word.lower()
+    if name in _VERDICTS:
+        return f"{shown(word)} comes first: `filter {name} PREDICATE VALUE ...`"
+    return f"unknown predicate {shown(word)}: {_hint(name, after)}"
+
+
+def _hint(name: str, after: str) -> str:
+    """What may have been meant; ``after`` is the predicate before it, if any."""
+    if name in _CONNECTIVES:
+        return _CONNECTIVES[name]
+    if name in _KINDS:
+        return f"write it as `for {name}`, at the end"
+    if name in PROTOCOLS or name in PROTOCOL_ALIASES:
+        return f"write it as `protocol {name}`"
+    if name.partition("=")[0] in PREDICATES:
+        return f"write it as `{name.partition('=')[0]} VALUE`"
+    if name in _FOREIGN:
+        return f"did you mean {_FOREIGN[name]!r}?"
+    return _nearest_or_all(name, after)
+
+
+def _nearest_or_all(name: str, after: str) -> str:
+    choices = (*PREDICATES, "for") if after else (*PREDICATES, *_VERDICTS)
+    if nearest(name, choices):
+        return suggestion(name, choices)
+    if after and any(character.isdigit() for character in name):
+        return f"if it is a value of {after}, put a comma before it"
+    return "one of " + ", ".join(PREDICATES)
+
+
+def _unclosed(line: str) -> str:
+    """Where the quoting of a line that shlex refuses goes wrong."""
+    quote, at = "", 0
+    escaped = False
+    for index, character in enumerate(line):
+        if escaped:
+            escaped = False
+        elif character == "\\" and quote != "'":
+            escaped = True
+        elif quote and character == quote:
+            quote = ""
+        elif not quote and character in "'\"":
+            quote, at = character, index
+    if quote:
+        return f"the quote in {shown(line[at:])} is not closed"
+    return "nothing follows the backslash at the end of the line"

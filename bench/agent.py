@@ -43,7 +43,7 @@ class _Sink(rpc.AgentLinkServicer):
         self.stats = pb.Stats()
         self.acknowledged = asyncio.Event()
 
-    async def Connect(  # noqa: N802
+    async def Connect(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[pb.FromAgent], context: Any
     ) -> None:
         state = pb.DesiredState(generation=1, flows=False, packets=True)

@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import network
 from tests.kernel import kernel
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = ["kernel"]
+
+
+@pytest.fixture
+def pair() -> Iterator[network.Pair]:
+    """Two hosts on one wire, gone afterwards."""
+    with network.pair() as made:
+        yield made
+
+
+@pytest.fixture
+def routed() -> Iterator[network.Routed]:
+    """A client and a server with a router between them."""
+    with network.routed() as made:
+        yield made

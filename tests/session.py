@@ -47,7 +47,7 @@ class Session:
             self.narration.append(line.rstrip("\n"))
 
     def tell(self, line: str) -> None:
-        """Send a command and go on."""
+        """Send a command and go on. SQL ends with a semicolon: it could have more lines."""
         assert self._process.stdin is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
@@ -55,7 +55,7 @@ class Session:
     def do(self, *lines: str) -> list[Any]:
         """Run commands to their end; the JSON documents that they printed."""
         mark = f"mark-{next(self._marks)}"
-        for line in (*lines, f"sql SELECT '{mark}' AS mark"):
+        for line in (*lines, f"sql SELECT '{mark}' AS mark;"):
             self.tell(line)
         assert self._process.stdout is not None
         decoder, text = json.JSONDecoder(), ""
@@ -73,7 +73,7 @@ class Session:
                 found.append(document)
 
     def sql(self, query: str) -> list[Row]:
-        (rows,) = self.do(f"sql {' '.join(query.split())}")
+        (rows,) = self.do(f"sql {' '.join(query.split())};")
         assert isinstance(rows, list)
         return rows
 

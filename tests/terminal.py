@@ -47,7 +47,7 @@ class Terminal:
         )
         self._child.delaybeforesend = None
         # A terminal answers when asked where its cursor is.
-        self._screen.write_process_input = lambda answer: self._child.send(answer.encode())
+        setattr(self._screen, "write_process_input", self.type)  # noqa: B010 - a hook of pyte's
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +62,9 @@ class Terminal:
 
     @property
     def pid(self) -> int:
-        return int(self._child.pid)
+        pid = self._child.pid
+        assert pid is not None
+        return pid
 
     @property
     def raw(self) -> bytes:
@@ -76,6 +78,23 @@ class Terminal:
     def interrupt(self) -> None:
         """Press Ctrl-C."""
         self._child.send(b"\x03")
+
+    def interrupt_until(self, text: str, *, seconds: float = _SECONDS) -> None:
+        """Press Ctrl-C, as somebody impatient does, until this is to be seen.
+
+        One press may come too early: before the command that it is meant for.
+        """
+        next_press = 0.0
+
+        def seen() -> bool:
+            nonlocal next_press
+            if time.monotonic() >= next_press:
+                self.interrupt()
+                next_press = time.monotonic() + 1.0
+                self._read(0.2)
+            return text in self.text()
+
+        self.wait_until(seen, f"{text!r} to be seen", seconds=seconds)
 
     def end_of_input(self) -> None:
         """Press Ctrl-D."""

@@ -166,7 +166,7 @@ def test_a_killed_agent_is_started_again_and_captures_under_the_same_filters(
         end = time.monotonic() + 20
         while live.processes().get("agent") in (None, killed) and time.monotonic() < end:
             time.sleep(0.2)
-        live.do("wait until SELECT count(*) = 1 FROM agent WHERE Connected timeout 20s", "wait 1s")
+        live.do("wait until SELECT count(*) = 1 FROM agent WHERE Connected timeout 20s;", "wait 1s")
         filters = pair.ours.run("tc", "filter", "show", "dev", "eth0", "ingress")
         assert filters.count("direct-action") == (1 if attach == "clsact" else 0), (
             "swept, not doubled"

@@ -1,12 +1,13 @@
 """An agent program that does nothing and ends with its collector.
 
 Its node name says how it misbehaves: "cannot" cannot work here, "short-lived"
-ends at once, "stubborn" outlives both its collector and SIGTERM.
+ends at once, "noisy" writes to its stderr, "stubborn" outlives both its collector and SIGTERM.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import socket
 import sys
@@ -24,6 +25,8 @@ def main() -> None:
         sys.exit(3)
     if given.node == "short-lived":
         sys.exit(1)
+    if given.node == "noisy":
+        os.write(2, b"a compiler would smear the prompt with this\n")
     if given.node == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     path = given.connect.removeprefix("unix:")

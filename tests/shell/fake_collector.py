@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
+from pathlib import Path
 
 import grpc.aio
 
@@ -49,5 +51,13 @@ async def _serve(given: argparse.Namespace) -> None:
     service.close()
 
 
+def main() -> None:
+    given = _arguments()
+    if (Path(given.directory) / "session.db").exists():
+        print(f"netobserv-collector: {given.directory} is taken: choose another", file=sys.stderr)
+        sys.exit(2)
+    asyncio.run(_serve(given))
+
+
 if __name__ == "__main__":
-    asyncio.run(_serve(_arguments()))
+    main()

@@ -4,6 +4,8 @@ It keeps the collector's promises (wrong requests change nothing and say why in
 one line) and counts what was asked of it.
 """
 
+# ruff: noqa: N802, ARG002 - names and arguments are gRPC's
+
 from __future__ import annotations
 
 import asyncio
@@ -11,7 +13,7 @@ import sqlite3
 import struct
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 import grpc.aio
@@ -79,6 +81,13 @@ class FakeSession(SessionServicer):
     def close(self) -> None:
         self._db.close()
 
+    def insert(self, sql: str) -> None:
+        """Change the store, as only the collector may."""
+        self._db.execute("PRAGMA query_only = 0")
+        self._db.execute(sql)
+        self._db.commit()
+        self._db.execute("PRAGMA query_only = 1")
+
     def _lose(self, count: int) -> int:
         self.capture.lost += count
         return self.capture.lost
@@ -121,17 +130,16 @@ class FakeSession(SessionServicer):
             status.rules.add(id=number, text=text, flow_hits=7, packet_hits=9)
         return status
 
-    async def Watch(
-        self, request: pb.WatchRequest, context: _Context
-    ) -> AsyncIterator[pb.Status]:
+    async def Watch(self, request: pb.WatchRequest, context: _Context) -> AsyncIterator[pb.Status]:
         self.capture.calls.append("Watch")
         while not self.stopped.is_set():
             yield self.status()
             await asyncio.sleep(min(request.interval_ms or 500, 50) / 1000)
+        # The agents have left before the collector does.
+        self.capture.agents = dict.fromkeys(self.capture.agents, False)
+        yield self.status()
 
-    async def Change(
-        self, request: pb.ChangeRequest, context: _Context
-    ) -> pb.ChangeReply:
+    async def Change(self, request: pb.ChangeRequest, context: _Context) -> pb.ChangeReply:
         kind = request.WhichOneof("change")
         self.capture.calls.append(f"Change {kind}")
         try:
@@ -211,10 +219,12 @@ class FakeSession(SessionServicer):
             await context.abort(grpc.StatusCode.INTERNAL, "the store is full")
         yield pb.ExportReply(summary=pb.ExportSummary(packets=1234, bytes=24))
 
-    async def Describe(
-        self, request: pb.DescribeRequest, context: _Context
-    ) -> pb.Description:
+    async def Describe(self, request: pb.DescribeRequest, context: _Context) -> pb.Description:
         self.capture.calls.append("Describe")
+        return self.describe()
+
+    def describe(self) -> pb.Description:
+        """Tables and columns as they are in the store."""
         described = pb.Description(functions=["in_cidr", "ip_name"], interfaces=["eth0", "eth1"])
         for name in ("flow", "packet", "loss"):
             table = described.tables.add(name=name, summary=f"the {name} table", rows=2)
@@ -224,9 +234,7 @@ class FakeSession(SessionServicer):
                 table.columns.add(name=column, type=type_, summary="")
         return described
 
-    async def Stop(
-        self, request: pb.StopRequest, context: _Context
-    ) -> pb.StopReply:
+    async def Stop(self, request: pb.StopRequest, context: _Context) -> pb.StopReply:
         self.capture.calls.append("Stop")
         self.stopped.set()
         return pb.StopReply(flow_rows=2, packet_rows=3, lost=self.capture.lost)

@@ -1,0 +1,102 @@
+"""The limit on disk space: what is oldest goes first.
+
+Invariant: everything evicted is counted as loss at stage `disk_budget`, and
+nothing is counted that a failed transaction kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import apsw
+
+from nshell.collector.segments import DEFAULT_SEGMENT_BYTES
+
+if TYPE_CHECKING:
+    from nshell.collector.database import Database
+    from nshell.collector.segments import Segments
+    from nshell.collector.writer import Writer
+
+_LOG = logging.getLogger(__name__)
+
+_PARTS = 8
+"""One eviction removes about this fraction of what there is."""
+
+
+def segment_bytes(limit_bytes: int) -> int:
+    """Size of a packet file, small enough that evicting one leaves most."""
+    return min(DEFAULT_SEGMENT_BYTES, limit_bytes // _PARTS)
+
+
+class Budget:
+    """Evicts after a commit, one piece at a time, in the writer's thread."""
+
+    def __init__(
+        self, database: Database, segments: Segments, *, writer: Writer, limit_bytes: int
+    ) -> None:
+        self._database = database
+        self._segments = segments
+        self._writer = writer
+        self._limit_bytes = limit_bytes
+
+    def enforce(self) -> None:
+        """Evict the oldest piece if the store is too large; note how large it is."""
+        try:
+            used = self._database.used_bytes()
+            files = self._segments.total_bytes
+            self._writer.totals.store_bytes = used + files + self._database.wal_bytes()
+            if used + files > self._limit_bytes:
+                self._evict(used)
+            if self._database.free_pages():
+                self._database.give_back_space()
+        except (apsw.Error, OSError) as error:
+            self._writer.abandon(error)
+
+    def _evict(self, database_bytes: int) -> None:
+        first, last = self._rowids("flow")
+        flows = last - first + 1
+        packets = self._rowids("packet")[1] - self._rowids("packet")[0] + 1
+        flow_bytes = database_bytes * flows // (flows + packets or 1)
+        packet_bytes = database_bytes - flow_bytes + self._segments.total_bytes
+        if packet_bytes > flow_bytes and self._segments.sizes:
+            self._evict_segment(next(iter(self._segments.sizes)))
+        elif flows:
+            self._delete("flow", first + flows // _PARTS, size="Bytes")
+
+    def _evict_segment(self, number: int) -> None:
+        # Rows stand in the order of the files, so the search ends with the file.
+        ends = self._database.select(
+            "SELECT rowid - 1 FROM packet WHERE Segment > ? ORDER BY rowid LIMIT 1", (number,)
+        )
+        last = int(str(ends[0][0])) if ends else self._rowids("packet")[1]
+        gone = self._delete("packet", last, size="CapLen")
+        if gone is not None:
+            self._writer.totals.evicted_packets += gone
+            self._segments.remove(number)
+            _LOG.warning("disk budget: removed %d packets of segment %d", gone, number)
+
+    def _delete(self, table: str, last: int, *, size: str) -> int | None:
+        """Delete rows up to a rowid and count them as lost; how many, None if it failed."""
+        found = self._database.select(
+            f"SELECT Node, count(*), sum({size}) FROM {table} WHERE rowid <= ? GROUP BY Node",  # noqa: S608
+            (last,),
+        )
+        self._database.delete_up_to(table, last)
+        if not self._writer.commit():
+            return None
+        gone = 0
+        for node, count, lost_bytes in found:
+            assert isinstance(count, int)
+            assert isinstance(lost_bytes, int)
+            self._writer.lose(str(node), count, "disk_budget", lost_bytes)
+            gone += count
+        return gone
+
+    def _rowids(self, table: str) -> tuple[int, int]:
+        """First and last, (1, 0) when the table is empty."""
+        # Two subqueries: min and max together would walk the whole table.
+        ((first, last),) = self._database.select(
+            f"SELECT (SELECT min(rowid) FROM {table}), (SELECT max(rowid) FROM {table})"  # noqa: S608
+        )
+        return (int(first), int(last)) if first is not None and last is not None else (1, 0)

@@ -1,0 +1,105 @@
+"""From what agents send to rows: the state of the writer's thread.
+
+Invariant: items of one agent are dealt with in the order in which they came,
+so a batch is read with the interface names that held when it was sent.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nshell.collector.flows import decode_flows
+from nshell.collector.packets import decode_packets
+from nshell.collector.rows import DecodeError, GenerationKey, NodeContext, Rows
+from nshell.collector.texts import Texts
+
+if TYPE_CHECKING:
+    from agent.proto import agentlink_pb2
+    from nshell.collector.interfaces import Interface
+    from nshell.collector.packets import PacketBlocks
+    from nshell.collector.segments import Segments
+    from nshell.collector.writer import Writer
+
+_LOG = logging.getLogger(__name__)
+
+
+class Ingest:
+    """Decodes batches and hands the rows to the writer."""
+
+    def __init__(self, writer: Writer, segments: Segments) -> None:
+        self._writer = writer
+        self._segments = segments
+        self._texts = Texts()
+        self._contexts: dict[str, NodeContext] = {}
+        self._generations: dict[int, GenerationKey] = {}
+
+    def generation(self, number: int, key: GenerationKey) -> None:
+        """A filter set that batches may name from now on."""
+        self._generations[number] = key
+
+    def node(self, node: str, agent_ip: str) -> None:
+        """An agent said hello."""
+        known = self._contexts.get(node) or NodeContext(node, agent_ip)
+        self._contexts[node] = replace(known, agent_ip=agent_ip)
+
+    def interfaces(self, node: str, listed: tuple[Interface, ...]) -> None:
+        """The node's interfaces from now on."""
+        self._context(node).interfaces.replace(listed)
+
+    def flows(self, node: str, batch: agentlink_pb2.FlowBatch, received_s: int) -> None:
+        """Store a batch that check_flow_batch accepted."""
+        rows = decode_flows(
+            batch,
+            self._context(node),
+            texts=self._texts,
+            generation=self._generations.get(batch.generation),
+            received_s=received_s,
+        )
+        self._writer.insert(rows, node=node)
+
+    def packets(self, node: str, batch: agentlink_pb2.PacketBatch) -> None:
+        """Store a batch; one that cannot be read counts as lost on the link."""
+        try:
+            decoded = decode_packets(
+                batch,
+                self._context(node),
+                texts=self._texts,
+                generations=self._generations,
+                interface_id=lambda each: self._segments.interfaces.number(node, each),
+            )
+        except DecodeError as error:
+            _LOG.error("%s: %s", node, error)
+            self._writer.lose(node, batch.count, "link", len(batch.records))
+            return
+        if decoded is not None:
+            self._store_packets(node, decoded)
+
+    def _store_packets(self, node: str, decoded: PacketBlocks) -> None:
+        rows = decoded.rows
+        # The file first: a row that is committed always has its packet.
+        try:
+            segment, offset = self._segments.append(decoded.blocks)
+        except OSError as error:
+            self._writer.disk_failed(error)
+            self._writer.lose(node, rows.count, lost_bytes=len(decoded.blocks))
+            return
+        places = (decoded.offsets.astype(np.int64) + offset).tolist()
+        self._writer.insert(
+            Rows(
+                rows.table,
+                rows.count,
+                {**rows.columns, "Offset": places},
+                {**rows.constants, "Segment": segment},
+            ),
+            node=node,
+        )
+
+    def _context(self, node: str) -> NodeContext:
+        context = self._contexts.get(node)
+        if context is None:
+            context = self._contexts[node] = NodeContext(node, "")
+        return context

@@ -1,0 +1,126 @@
+"""The collector's command line.
+
+Invariant: stdout stays empty; what is wrong with the options is one line on
+stderr and exit status 2, before anything is made.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nshell.collector.options import (
+    DEFAULT_LEASE_SECONDS,
+    DEFAULT_LIMIT_BYTES,
+    LEAST_LIMIT_BYTES,
+    Options,
+    StartError,
+)
+from nshell.collector.session import ChangeError, Session, Settings
+from nshell.filters import FilterError, parse_rule, split_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USAGE_STATUS = 2
+
+
+def make_session(filters: Sequence[str], settings: Settings) -> Session:
+    """The session to start with; ChangeError or FilterError say what is wrong."""
+    return Session(settings, [parse_rule(split_words(text)) for text in filters])
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--listen", required=True, help="unix:PATH or HOST:PORT to serve on.")
+@click.option(
+    "--directory",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the rows and packets are kept; made if it is not there.",
+)
+@click.option("--session", "name", default="capture", show_default=True, help="Name.")
+@click.option(
+    "--lease",
+    "lease_seconds",
+    type=click.FloatRange(min=0),
+    default=DEFAULT_LEASE_SECONDS,
+    show_default=True,
+    help="Seconds without a shell after which the session ends; 0: never.",
+)
+@click.option("--keep", is_flag=True, help="Leave the files when the session ends.")
+@click.option(
+    "--store-limit",
+    "store_limit_bytes",
+    type=click.IntRange(min=LEAST_LIMIT_BYTES),
+    default=DEFAULT_LIMIT_BYTES,
+    show_default=True,
+    help="Bytes on disk; the oldest rows and packets go first.",
+)
+@click.option("--filter", "filters", multiple=True, help="As `filter` takes it; repeatable.")
+@click.option("--packets", is_flag=True, help="Capture packets from the start.")
+@click.option("--no-flows", is_flag=True, help="Do not capture flows.")
+@click.option("--snaplen", type=int, default=0, help="Bytes kept of a packet; 0: all.")
+@click.option("--sampling", type=int, default=1, help="Look at 1 of so many packets.")
+def _command(
+    *,
+    listen: str,
+    directory: Path,
+    name: str,
+    lease_seconds: float,
+    keep: bool,
+    store_limit_bytes: int,
+    filters: tuple[str, ...],
+    packets: bool,
+    no_flows: bool,
+    snaplen: int,
+    sampling: int,
+) -> int:
+    """Hold one capture session: agents and shells connect to it."""
+    os.umask(0o077)
+    # The core library would write to stderr what we say in one line.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # No linear algebra here: its threads would only cost memory.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    settings = Settings(
+        flows=not no_flows, packets=packets, snaplen=snaplen, sampling=sampling or 1
+    )
+    try:
+        session = make_session(filters, settings)
+    except (ChangeError, FilterError) as error:
+        raise click.ClickException(str(error)) from error
+    # After the options are known to be right, for it takes a while.
+    from nshell.collector.serving import run  # noqa: PLC0415
+
+    options = Options(
+        listen=listen,
+        directory=directory,
+        name=name,
+        lease_seconds=lease_seconds,
+        keep=keep,
+        store_limit_bytes=store_limit_bytes,
+    )
+    try:
+        return run(options, session)
+    except StartError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of netobserv-collector."""
+    try:
+        status = _command.main(arguments, standalone_mode=False)
+    except click.ClickException as error:
+        line = " ".join(error.format_message().split())
+        sys.stderr.write(f"netobserv-collector: {line}\n")
+        sys.exit(USAGE_STATUS)
+    except click.Abort:
+        sys.exit(130)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""What a collector can be told at its start.
+
+Invariant: imports nothing heavy, so wrong options are refused at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEFAULT_LEASE_SECONDS = 60.0
+DEFAULT_LIMIT_BYTES = 4 << 30
+LEAST_LIMIT_BYTES = 1 << 20
+
+
+class StartError(Exception):
+    """The collector cannot start; str() is the line for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asked for."""
+
+    listen: str
+    """unix:PATH or HOST:PORT."""
+    directory: Path
+    name: str
+    lease_seconds: float = DEFAULT_LEASE_SECONDS
+    """Without a shell; 0: for ever."""
+    keep: bool = False
+    """Leave the files at the end."""
+    store_limit_bytes: int = DEFAULT_LIMIT_BYTES
+    """On disk; the oldest goes first."""

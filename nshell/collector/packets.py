@@ -1,0 +1,255 @@
+"""Packet batches to rows of the packet table and to pcapng blocks.
+
+Invariant: the bytes of a packet go from the batch to the file without a copy
+per packet; a tag that stood only in metadata is back in its frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agent import wire
+from nshell.collector import pcapng
+from nshell.collector.interfaces import ETHERNET
+from nshell.collector.rows import (
+    IPV4,
+    IPV6,
+    Cell,
+    DecodeError,
+    GenerationKey,
+    NodeContext,
+    Rows,
+    fields,
+    filter_ids,
+    headers,
+    nullable,
+    nullable_texts,
+)
+from nshell.collector.texts import Texts, byte_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from agent.proto import agentlink_pb2
+    from nshell.collector.interfaces import Interface
+
+HEAD = np.dtype(wire.PACKET.dtype())
+_RING_HEADER_BYTES = wire.RING_HEADER.size
+_DATA = _RING_HEADER_BYTES + HEAD.itemsize
+_DISCARD = 1 << 30
+_LENGTH_MASK = _DISCARD - 1
+_TAG_BYTES = 4
+_MACS_BYTES = 12
+_BOUNDARY = np.dtype([("tail", pcapng.EPB_TAIL), ("head", pcapng.EPB_HEAD)])
+
+
+@dataclass(frozen=True, slots=True)
+class PacketBlocks:
+    """A decoded batch: what goes to the segment file and to the packet table."""
+
+    blocks: bytes
+    """One enhanced packet block per row, in order."""
+    offsets: NDArray[np.int64]
+    """Of each block in `blocks`."""
+    rows: Rows
+    """Without Segment and Offset, which only the file knows."""
+
+
+def _starts(words: NDArray[np.uint32], size: int) -> NDArray[np.int64]:
+    """Offset of every record; each length leads to the next, so this is one walk."""
+    lengths = memoryview(words.data).cast("B").cast("I")
+    starts: list[int] = []
+    offset = 0
+    while offset < size:
+        length = lengths[offset >> 2]
+        if not length & _DISCARD:
+            starts.append(offset)
+        offset += ((length & _LENGTH_MASK) + _RING_HEADER_BYTES + 7) & ~7
+    return np.array(starts, np.int64)
+
+
+def _heads(words: NDArray[np.uint32], starts: NDArray[np.int64]) -> NDArray[Any]:
+    """A copy of the head of every record."""
+    first = (starts + _RING_HEADER_BYTES) >> 2
+    gathered = words[first[:, None] + np.arange(HEAD.itemsize // 4)]
+    heads: NDArray[Any] = gathered.view(HEAD).ravel()
+    return heads
+
+
+def _check(
+    words: NDArray[np.uint32], starts: NDArray[np.int64], heads: NDArray[Any], size: int
+) -> None:
+    lengths = (words[starts >> 2] & _LENGTH_MASK).astype(np.int64)
+    if (starts + _RING_HEADER_BYTES + lengths > size).any():
+        raise DecodeError("packet batch ends inside a record")
+    if (heads["cap_len"].astype(np.int64) + HEAD.itemsize > lengths).any():
+        raise DecodeError("packet batch has a record shorter than its packet")
+
+
+def _insert_tags(
+    words: NDArray[np.uint32],
+    data: NDArray[np.int64],
+    heads: NDArray[Any],
+) -> None:
+    """Move the MAC addresses over the end of the head and set the tag behind them."""
+    first = data >> 2
+    for word in range(_MACS_BYTES // 4):
+        words[first + word - 1] = words[first + word]
+    tag = (heads["vlan_proto"].astype(np.uint32) << 16) | heads["vlan_tci"]
+    words[first + _MACS_BYTES // 4 - 1] = tag.astype(">u4").view("<u4")
+
+
+def _clear_padding(octets: NDArray[np.uint8], ends: NDArray[np.int64]) -> None:
+    for byte in range(3):
+        short = (-ends) % 4 > byte
+        octets[ends[short] + byte] = 0
+
+
+def _boundaries(
+    heads: NDArray[Any],
+    cap_len: NDArray[np.int64],
+    *,
+    length: NDArray[np.int64],
+    interface: NDArray[np.int64],
+    time_ns: NDArray[np.int64],
+) -> memoryview:
+    """Between two packets: the end of one block and the start of the next."""
+    count = len(heads)
+    total = ((cap_len + 3) & ~3) + pcapng.EPB_OVERHEAD
+    between = np.zeros(count + 1, _BOUNDARY)
+    head, tail = between["head"][:count], between["tail"][1:]
+    head["type"] = pcapng.ENHANCED_PACKET
+    head["total"] = tail["total"] = total
+    head["interface"] = interface
+    head["time_high"] = time_ns >> 32
+    head["time_low"] = time_ns & 0xFFFFFFFF
+    head["cap_len"] = cap_len
+    head["orig_len"] = length
+    tail["flags_code"], tail["flags_length"] = pcapng.FLAGS_OPTION
+    tail["flags"] = np.where(heads["direction"] == 0, pcapng.INBOUND, pcapng.OUTBOUND)
+    return memoryview(between.tobytes())
+
+
+def _join(
+    octets: NDArray[np.uint8],
+    data: NDArray[np.int64],
+    padded: NDArray[np.int64],
+    between: memoryview,
+) -> bytes:
+    packets = memoryview(octets.data)
+    step, tail = _BOUNDARY.itemsize, pcapng.EPB_TAIL.itemsize
+    pieces: list[memoryview] = [between] * (2 * len(data) + 1)
+    pieces[0::2] = [between[at : at + step] for at in range(0, step * (len(data) + 1), step)]
+    # No block ends before the first packet and none starts after the last.
+    pieces[0] = pieces[0][tail:]
+    pieces[-1] = pieces[-1][:tail]
+    pieces[1::2] = [
+        packets[start:end]
+        for start, end in zip(data.tolist(), (data + padded).tolist(), strict=True)
+    ]
+    return b"".join(pieces)
+
+
+def _packet_filter_ids(
+    heads: NDArray[Any], generations: Mapping[int, GenerationKey]
+) -> Sequence[Cell]:
+    numbers = np.unique(heads["generation"]).tolist()
+    if len(numbers) == 1:
+        return filter_ids(heads["rule"], generations.get(numbers[0]))
+    ids = np.empty(len(heads), object)
+    for number in numbers:
+        chosen = heads["generation"] == number
+        ids[chosen] = filter_ids(heads["rule"][chosen], generations.get(number))
+    cells: list[Cell] = ids.tolist()
+    return cells
+
+
+def _columns(
+    heads: NDArray[Any],
+    context: NodeContext,
+    *,
+    texts: Texts,
+    generations: Mapping[int, GenerationKey],
+) -> dict[str, Sequence[Cell]]:
+    is_ip = (heads["etype"] == IPV4) | (heads["etype"] == IPV6)
+    # A tag in the frame is told by the TCI alone; tag 0 is a priority tag.
+    tagged = (heads["vlan_proto"] != 0) | (heads["vlan_tci"] != 0)
+    return {
+        "SrcAddr": nullable_texts(texts.addresses.texts(byte_keys(heads["src"])), is_ip),
+        "DstAddr": nullable_texts(texts.addresses.texts(byte_keys(heads["dst"])), is_ip),
+        **headers(fields(heads)),
+        "Vlan": nullable(heads["vlan_tci"] & 0xFFF, tagged),
+        "Interface": context.interfaces.names(heads["ifindex"].tolist()),
+        "Generation": heads["generation"].tolist(),
+        "FilterId": _packet_filter_ids(heads, generations),
+    }
+
+
+def _per_interface(ifindexes: NDArray[np.uint32], value: Callable[[int], int]) -> NDArray[np.int64]:
+    distinct, inverse = np.unique(ifindexes, return_inverse=True)
+    return np.array([value(each) for each in distinct.tolist()], np.int64)[inverse]
+
+
+def decode_packets(
+    batch: agentlink_pb2.PacketBatch,
+    context: NodeContext,
+    *,
+    texts: Texts,
+    generations: Mapping[int, GenerationKey],
+    interface_id: Callable[[Interface], int],
+) -> PacketBlocks | None:
+    """Rows and blocks of a batch; None when it holds no packet.
+
+    interface_id numbers the interfaces of the files; DecodeError tells of bytes
+    that are not a run of ring records.
+    """
+    size = len(batch.records)
+    words = np.zeros((size + 7) // 8 * 2, "<u4")
+    octets = words.view(np.uint8)
+    octets[:size] = np.frombuffer(batch.records, np.uint8)
+    try:
+        starts = _starts(words, size)
+        heads = _heads(words, starts)
+    except IndexError:
+        raise DecodeError("packet batch ends inside a record") from None
+    if not len(heads):
+        return None
+    _check(words, starts, heads, size)
+
+    table = context.interfaces
+    link_type = _per_interface(heads["ifindex"], lambda index: table.get(index).link_type)
+    tag_lost = (heads["vlan_proto"] != 0) & (link_type == ETHERNET)
+    tag_back = tag_lost & (heads["cap_len"] >= _MACS_BYTES)
+    data = starts + _DATA
+    _insert_tags(words, data[tag_back], heads[tag_back])
+    data = data - _TAG_BYTES * tag_back
+    cap_len = heads["cap_len"].astype(np.int64) + _TAG_BYTES * tag_back
+    length = heads["orig_len"].astype(np.int64) + _TAG_BYTES * tag_lost
+    _clear_padding(octets, data + cap_len)
+
+    time_ns = heads["time_ns"].astype(np.int64) + batch.clock_offset_ns
+    padded = (cap_len + 3) & ~3
+    between = _boundaries(
+        heads,
+        cap_len,
+        length=length,
+        interface=_per_interface(heads["ifindex"], lambda index: interface_id(table.get(index))),
+        time_ns=time_ns,
+    )
+    columns = _columns(heads, context, texts=texts, generations=generations)
+    columns |= {
+        "TimeNs": time_ns.tolist(),
+        "Length": length.tolist(),
+        "CapLen": cap_len.tolist(),
+    }
+    ends = np.cumsum(padded + pcapng.EPB_OVERHEAD)
+    return PacketBlocks(
+        _join(octets, data, padded, between),
+        ends - (padded + pcapng.EPB_OVERHEAD),
+        Rows("packet", len(heads), columns, {"Node": context.node}),
+    )

@@ -1,0 +1,256 @@
+"""Session: what shells ask for.
+
+Invariant: a request that is wrong fails with INVALID_ARGUMENT and one line, and
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import grpc
+
+from nshell.collector import schema
+from nshell.collector.export import (
+    FORMATS,
+    DatabaseExport,
+    MixedLinkTypesError,
+    PacketExport,
+)
+from nshell.collector.session import ChangeError
+from nshell.collector.sql import LockedReader, Query
+from nshell.collector.sqlerrors import QueryError
+from nshell.collector.streams import call
+from nshell.filters import FilterError
+from nshell.proto import session_pb2 as pb
+from nshell.proto.session_pb2_grpc import SessionServicer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator
+    from concurrent.futures import Executor
+
+    from nshell.collector.capture import Capture
+    from nshell.collector.functions import Functions
+
+    Context = grpc.aio.ServicerContext[object, object]
+    FileExport = PacketExport | DatabaseExport
+
+T = TypeVar("T")
+
+_WATCH_MS = 500
+_CHANGE_MS = 5000
+
+
+class SessionService(SessionServicer):
+    """Serves every shell."""
+
+    def __init__(self, capture: Capture, *, executor: Executor, functions: Functions) -> None:
+        self._capture = capture
+        self._executor = executor
+        self._functions = functions
+
+    async def Watch(  # noqa: N802  the names in the protocol
+        self, request: pb.WatchRequest, context: Context
+    ) -> AsyncIterator[pb.Status]:
+        """The status again and again; as long as it runs, a shell is there."""
+        del context
+        capture = self._capture
+        seconds = (request.interval_ms or _WATCH_MS) / 1000
+        with capture.lease.held():
+            while not capture.stopping.is_set():
+                yield capture.board.status()
+                try:
+                    async with asyncio.timeout(seconds):
+                        await capture.stopping.wait()
+                except TimeoutError:
+                    continue
+            yield capture.board.status()
+
+    async def Change(self, request: pb.ChangeRequest, context: Context) -> pb.ChangeReply:  # noqa: N802
+        """Change the session and wait for the agents."""
+        started = time.monotonic()
+        try:
+            ids = self._change(request)
+        except (ChangeError, FilterError) as error:
+            await _refuse(context, str(error))
+        fleet, number = self._capture.fleet, self._capture.session.present.number
+        nodes = fleet.connected()
+        fleet.announce()
+        await fleet.answered(number, nodes, timeout=(request.timeout_ms or _CHANGE_MS) / 1000)
+        return pb.ChangeReply(
+            generation=number,
+            filter_ids=ids,
+            nodes=[self._node_ack(name, number) for name in nodes],
+            elapsed_ms=(time.monotonic() - started) * 1000,
+        )
+
+    async def Query(  # noqa: N802
+        self, request: pb.QueryRequest, context: Context
+    ) -> AsyncIterator[pb.QueryReply]:
+        """Rows of a query, in pieces."""
+        started = time.monotonic()
+        query = await self._call(
+            partial(
+                Query,
+                self._capture.store.path,
+                request.sql,
+                limit=request.limit,
+                functions=self._functions,
+            )
+        )
+        try:
+            columns = await call(self._executor, query.start, interrupting=query)
+            yield pb.QueryReply(columns=columns)
+            last = False
+            while not last:
+                chunk = await call(self._executor, query.chunk, interrupting=query)
+                last = chunk.last
+                reply = pb.QueryReply(rows=chunk.rows if chunk.count else b"")
+                if last:
+                    reply.truncated = chunk.truncated
+                    reply.elapsed_ms = (time.monotonic() - started) * 1000
+                yield reply
+        except QueryError as error:
+            await _refuse(context, str(error))
+        finally:
+            query.close()
+
+    async def Export(  # noqa: N802
+        self, request: pb.ExportRequest, context: Context
+    ) -> AsyncIterator[pb.ExportReply]:
+        """Bytes of a file, in pieces."""
+        if request.format not in FORMATS:
+            await _refuse(
+                context, f"unknown format {request.format!r}: there are {', '.join(FORMATS)}"
+            )
+        try:
+            export = await self._call(partial(self._export, request))
+        except QueryError as error:
+            await _refuse(context, str(error))
+        try:
+            async for data in self._pieces(export):
+                yield pb.ExportReply(data=data)
+            summary = pb.ExportSummary(
+                packets=export.packets,
+                bytes=export.bytes,
+                evicted=self._capture.store.totals.evicted_packets,
+            )
+            yield pb.ExportReply(summary=summary)
+        except QueryError as error:
+            await _refuse(context, str(error))
+        except MixedLinkTypesError as error:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except OSError as error:
+            await context.abort(grpc.StatusCode.INTERNAL, str(error))
+        finally:
+            export.close()
+
+    async def Describe(  # noqa: N802
+        self, request: pb.DescribeRequest, context: Context
+    ) -> pb.Description:
+        """Tables, functions and interfaces, for completion."""
+        del request, context
+        description = await self._call(self._describe)
+        description.interfaces.extend(
+            sorted(
+                {
+                    each.name
+                    for node in self._capture.fleet.nodes.values()
+                    for each in node.interfaces.values()
+                }
+            )
+        )
+        return description
+
+    async def Stop(self, request: pb.StopRequest, context: Context) -> pb.StopReply:  # noqa: N802
+        """End the session; what it came to."""
+        del request, context
+        counts = await self._capture.stop("a shell asked for it")
+        return pb.StopReply(
+            flow_rows=counts.flow_rows, packet_rows=counts.packet_rows, lost=counts.lost
+        )
+
+    def _change(self, request: pb.ChangeRequest) -> tuple[int, ...]:
+        session = self._capture.session
+        kind = request.WhichOneof("change")
+        match kind:
+            case None:
+                raise ChangeError("nothing to change")
+            case "add_filter":
+                return session.add_filter(list(request.add_filter.words))
+            case "delete_filters":
+                return session.delete_filters(list(request.delete_filters.ids))
+            case "replace_filter":
+                replacement = request.replace_filter
+                return session.replace_filter(replacement.id, list(replacement.words))
+            case "clear_filters":
+                return session.clear_filters()
+        # The others are settings, called alike here and there.
+        return session.set(**{kind: getattr(request, kind)})
+
+    def _node_ack(self, name: str, number: int) -> pb.NodeAck:
+        node = self._capture.fleet.nodes[name]
+        answer = node.answer
+        if not node.connected:
+            return pb.NodeAck(node=name, error=node.error)
+        if answer.generation < number:
+            return pb.NodeAck(node=name)
+        return pb.NodeAck(
+            node=name, applied=answer.ok, error=answer.error, apply_ms=answer.apply_ms
+        )
+
+    def _export(self, request: pb.ExportRequest) -> FileExport:
+        store = self._capture.store
+        if request.format == "db":
+            return DatabaseExport(store.path, request.where)
+        return PacketExport(
+            store.path,
+            request.where,
+            classic=request.format == "pcap",
+            functions=self._functions,
+            interfaces=store.described_interfaces,
+        )
+
+    async def _pieces(self, export: FileExport) -> AsyncIterator[bytes]:
+        chunks: Generator[bytes] = export.chunks()
+        try:
+            while data := await call(
+                self._executor, lambda: next(chunks, b""), interrupting=export
+            ):
+                yield data
+        finally:
+            chunks.close()
+
+    def _describe(self) -> pb.Description:
+        with LockedReader(self._capture.store.path, self._functions) as reader:
+            own = self._functions.names()
+            others = (name for name in reader.names.functions if name not in own)
+            return pb.Description(
+                tables=[_table(reader, table) for table in schema.TABLES],
+                functions=(*own, *others),
+            )
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        return await call(self._executor, work)
+
+
+def _table(reader: LockedReader, table: schema.Table) -> pb.Table:
+    sql = f"SELECT max(rowid) FROM {table.name}"  # noqa: S608  a name of ours
+    ((highest,),) = reader.rows(reader.execute(sql))
+    return pb.Table(
+        name=table.name,
+        summary=table.summary,
+        columns=[
+            pb.Column(name=each.name, type=each.type, summary=each.summary)
+            for each in table.columns
+        ],
+        rows=int(str(highest or 0)),
+    )
+
+
+async def _refuse(context: Context, line: str) -> NoReturn:
+    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, line)
+    raise AssertionError("abort raises")

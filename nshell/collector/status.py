@@ -1,0 +1,126 @@
+"""The state of the session as the messages that shells understand.
+
+Invariant: a picture of what is held elsewhere; it keeps nothing but the samples
+that rates are made from.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agent.proto import agentlink_pb2
+from nshell.proto import session_pb2 as pb
+
+if TYPE_CHECKING:
+    from nshell.collector.fleet import Fleet
+    from nshell.collector.nodes import Node
+    from nshell.collector.store import Store
+
+_WINDOW_SECONDS = 3.0
+_SAMPLE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Rows committed at one moment."""
+
+    seconds: float
+    flows: int
+    packets: int
+
+
+@dataclass(slots=True)
+class Rates:
+    """Rows per second over the last few seconds, however often they are asked for."""
+
+    _samples: deque[Sample] = field(default_factory=deque)
+
+    def rates(self, now: Sample) -> tuple[float, float]:
+        """Of flows and packets, given the present totals."""
+        samples = self._samples
+        if not samples or now.seconds - samples[-1].seconds >= _SAMPLE_SECONDS:
+            samples.append(now)
+        # The oldest one kept is just outside the window, so the window is full.
+        while len(samples) > 1 and now.seconds - samples[1].seconds >= _WINDOW_SECONDS:
+            samples.popleft()
+        first = samples[0]
+        elapsed = now.seconds - first.seconds
+        if elapsed <= 0:
+            return 0.0, 0.0
+        return (now.flows - first.flows) / elapsed, (now.packets - first.packets) / elapsed
+
+
+@dataclass(frozen=True, slots=True)
+class StatusBoard:
+    """Makes status messages."""
+
+    name: str
+    """Of the session."""
+    fleet: Fleet
+    store: Store
+    store_limit_bytes: int
+    started_ns: int = field(default_factory=time.time_ns)
+    _rates: Rates = field(default_factory=Rates)
+
+    def status(self) -> pb.Status:
+        """The session as it is now."""
+        present = self.fleet.session.present
+        settings, totals = present.settings, self.store.totals
+        flow_rate, packet_rate = self._rates.rates(
+            Sample(time.monotonic(), totals.flow_rows, totals.packet_rows)
+        )
+        return pb.Status(
+            session=self.name,
+            started_ns=self.started_ns,
+            now_ns=time.time_ns(),
+            generation=present.number,
+            flows=settings.flows,
+            packets=settings.packets,
+            paused=settings.paused,
+            snaplen=settings.snaplen,
+            sampling=settings.sampling,
+            flow_rows=totals.flow_rows,
+            packet_rows=totals.packet_rows,
+            flow_rate=flow_rate,
+            packet_rate=packet_rate,
+            lost=self.store.lost,
+            store_bytes=totals.store_bytes,
+            store_limit_bytes=self.store_limit_bytes,
+            agents=[self._agent(node) for node in self.fleet.nodes.values()],
+            rules=self._rules(),
+            directory=str(self.store.directory),
+            stopping=bool(self.fleet.stop_reason),
+        )
+
+    def _agent(self, node: Node) -> pb.AgentStatus:
+        # The message has no place of its own for trouble of the collector.
+        trouble = [self.store.totals.problem] if self.store.totals.problem else []
+        return pb.AgentStatus(
+            node=node.name,
+            connected=node.connected,
+            generation=node.applied_generation,
+            error=node.answer.error if node.connected else node.error,
+            kernel=node.hello.kernel,
+            attach=node.hello.attach,
+            interfaces=sum(each.attached for each in node.interfaces.values()),
+            clock_offset_ms=node.clock_offset_ms,
+            rss_bytes=node.rss_bytes,
+            cpu_seconds=node.cpu_seconds,
+            problems=node.problems + trouble,
+        )
+
+    def _rules(self) -> list[pb.RuleStatus]:
+        flows = self.fleet.rule_hits(agentlink_pb2.FLOWS)
+        packets = self.fleet.rule_hits(agentlink_pb2.PACKETS)
+        return [
+            pb.RuleStatus(
+                id=each.id,
+                text=each.rule.text,
+                flow_hits=flows.get(each.id, 0),
+                packet_hits=packets.get(each.id, 0),
+            )
+            for each in self.fleet.session.present.rules
+        ]

@@ -1,0 +1,185 @@
+"""The store: one thread that decodes, writes and evicts, in the order of arrival.
+
+Invariant: nothing else writes the database or the packet files. What the loop
+hands in is dealt with in order; batches wait for room, nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from nshell.collector import schema
+from nshell.collector.budget import Budget, segment_bytes
+from nshell.collector.catalog import Catalog
+from nshell.collector.database import Database
+from nshell.collector.inbox import Inbox
+from nshell.collector.ingest import Ingest
+from nshell.collector.segments import Segments
+from nshell.collector.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from pathlib import Path
+
+    from agent.proto import agentlink_pb2
+    from nshell.collector.catalog import Loss
+    from nshell.collector.interfaces import Interface
+    from nshell.collector.rows import Cell, GenerationKey
+    from nshell.collector.schema import Table
+    from nshell.collector.segments import DescribedInterface
+    from nshell.collector.writer import Totals
+
+_LOG = logging.getLogger(__name__)
+
+DEFAULT_QUEUE_BYTES = 64 << 20
+DATABASE_NAME = "session.db"
+
+T = TypeVar("T")
+Work = Callable[[], None]
+
+
+class Store:
+    """What the loop sees of the writer's thread."""
+
+    def __init__(
+        self, directory: Path, *, limit_bytes: int, queue_bytes: int = DEFAULT_QUEUE_BYTES
+    ) -> None:
+        """Make the files and start the thread; FileExistsError if a session is there."""
+        self.directory = directory
+        self.path = directory / DATABASE_NAME
+        self.path.touch(mode=0o600, exist_ok=False)
+        schema.create(self.path)
+        self._database = Database(self.path)
+        self._segments = Segments(directory, segment_bytes=segment_bytes(limit_bytes))
+        self._catalog = Catalog()
+        self._writer = Writer(self._database, self._catalog)
+        self._budget = Budget(
+            self._database, self._segments, writer=self._writer, limit_bytes=limit_bytes
+        )
+        self._ingest = Ingest(self._writer, self._segments)
+        self._inbox: Inbox[Work] = Inbox(limit_bytes=queue_bytes)
+        self._loop = asyncio.get_running_loop()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="store", daemon=True)
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        """Done when the thread has ended, with its exception if it failed."""
+        self._thread.start()
+
+    @property
+    def totals(self) -> Totals:
+        """Live numbers."""
+        return self._writer.totals
+
+    @property
+    def lost(self) -> int:
+        """Sum of the loss table."""
+        return self._catalog.lost
+
+    @property
+    def queued_bytes(self) -> int:
+        """Batches that wait for the thread."""
+        return self._inbox.held_bytes
+
+    def described_interfaces(self) -> tuple[DescribedInterface, ...]:
+        """Interfaces that the packet files describe, by number."""
+        return self._segments.interfaces.described()
+
+    async def flows(self, node: str, batch: agentlink_pb2.FlowBatch, *, received_s: int) -> None:
+        """Hand in a batch when there is room for it."""
+        size = len(batch.keys) + len(batch.values)
+        await self._inbox.put(partial(self._ingest.flows, node, batch, received_s), size)
+
+    async def packets(self, node: str, batch: agentlink_pb2.PacketBatch) -> None:
+        """Hand in a batch when there is room for it."""
+        await self._inbox.put(partial(self._ingest.packets, node, batch), len(batch.records))
+
+    def generation(self, number: int, key: GenerationKey) -> None:
+        """A filter set that batches may name from now on."""
+        self._inbox.put_now(partial(self._ingest.generation, number, key))
+
+    def node(self, node: str, agent_ip: str) -> None:
+        """An agent said hello."""
+        self._inbox.put_now(partial(self._ingest.node, node, agent_ip))
+
+    def interfaces(self, node: str, listed: tuple[Interface, ...]) -> None:
+        """The node's interfaces from now on."""
+        self._inbox.put_now(partial(self._ingest.interfaces, node, listed))
+
+    def put(self, table: Table, key: Hashable, cells: tuple[Cell, ...]) -> None:
+        """Insert or replace a row of a small table."""
+        self._inbox.put_now(partial(self._catalog.put, table, key, cells))
+
+    def loss(self, loss: Loss) -> None:
+        """Append to the loss table."""
+        self._inbox.put_now(partial(self._catalog.add_loss, loss))
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """The result of a call in the thread, after everything before it is committed."""
+        done: asyncio.Future[T] = self._loop.create_future()
+
+        def call() -> None:
+            self._writer.commit()
+            result = work()
+            self._loop.call_soon_threadsafe(_resolve, done, result)
+
+        # In its turn, behind batches that wait for room.
+        await self._inbox.put(call, 0)
+        await asyncio.wait((done, self.ended), return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            raise RuntimeError("the store has ended")
+        return done.result()
+
+    async def flush(self) -> None:
+        """Return when everything handed in so far is committed."""
+        await self.run(lambda: None)
+
+    async def close(self) -> None:
+        """Commit everything, close the files, end the thread."""
+        self._inbox.put_now(self._close)
+        await asyncio.wait((self.ended,))
+        self._thread.join()
+
+    def _close(self) -> None:
+        self._closing = True
+
+    def _work(self) -> None:
+        error: BaseException | None = None
+        try:
+            self._serve()
+        except Exception as unexpected:  # noqa: BLE001  handed to who waits for `ended`
+            _LOG.exception("the store failed")
+            error = unexpected
+        finally:
+            self._segments.close()
+            self._database.close()
+            self._loop.call_soon_threadsafe(_end, self.ended, error)
+
+    def _serve(self) -> None:
+        while not self._closing:
+            taken = self._inbox.take(self._writer.seconds_until_due())
+            if taken is not None:
+                work, size = taken
+                work()
+                self._inbox.done(size)
+            if self._writer.commit_if_due():
+                self._budget.enforce()
+        self._writer.commit()
+
+
+def _resolve(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _end(future: asyncio.Future[None], error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)

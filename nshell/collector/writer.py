@@ -1,0 +1,135 @@
+"""Transactions of the capture's database, and the account of what they lost.
+
+Invariant: a row handed in is either committed and counted in the totals, or
+counted as lost at stage `store`. A failing disk never ends the capture.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import apsw
+
+from nshell.collector.catalog import Loss
+
+if TYPE_CHECKING:
+    from nshell.collector.catalog import Catalog
+    from nshell.collector.database import Database
+    from nshell.collector.rows import Rows
+
+_LOG = logging.getLogger(__name__)
+_COMMIT_ROWS = 100_000
+_COMMIT_SECONDS = 0.1
+
+
+def now_ms() -> int:
+    """Of the collector's clock."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class Totals:
+    """Numbers that other threads may read at any moment."""
+
+    flow_rows: int = 0
+    """Committed."""
+    packet_rows: int = 0
+    evicted_packets: int = 0
+    """Removed by the disk budget."""
+    store_bytes: int = 0
+    problem: str = ""
+    """Why the disk does not take rows, empty while it does."""
+
+
+class Writer:
+    """Inserts and commits, in the writer's thread alone."""
+
+    def __init__(self, database: Database, catalog: Catalog) -> None:
+        self._database = database
+        self._pending: Counter[tuple[str, str]] = Counter()
+        self._due: float | None = None
+        self.catalog = catalog
+        self.totals = Totals()
+
+    def insert(self, rows: Rows, *, node: str) -> bool:
+        """Add rows of a node to the transaction; False when they were lost."""
+        try:
+            self._database.insert(rows)
+        except (apsw.Error, OverflowError) as error:
+            self._pending[node, rows.table] += rows.count
+            self.abandon(error)
+            return False
+        self._pending[node, rows.table] += rows.count
+        return True
+
+    def commit(self) -> bool:
+        """Make everything so far durable; False when it was lost."""
+        self._due = None
+        try:
+            for rows in self.catalog.take():
+                self._database.insert(rows)
+            self._database.commit()
+        except (apsw.Error, OverflowError) as error:
+            self.abandon(error)
+            return False
+        self.catalog.committed()
+        for (_, table), count in self._pending.items():
+            if table == "flow":
+                self.totals.flow_rows += count
+            else:
+                self.totals.packet_rows += count
+        self._pending.clear()
+        self.recovered()
+        return True
+
+    def commit_if_due(self) -> bool:
+        """Commit when enough rows or enough time has gathered."""
+        if not self._pending and not self.catalog.waiting:
+            return False
+        now = time.monotonic()
+        if self._due is None:
+            self._due = now + _COMMIT_SECONDS
+        if now < self._due and self._pending.total() < _COMMIT_ROWS:
+            return False
+        return self.commit()
+
+    def seconds_until_due(self) -> float | None:
+        """None while nothing waits for a commit."""
+        return None if self._due is None else max(0.0, self._due - time.monotonic())
+
+    def lose(self, node: str, count: int, stage: str = "store", lost_bytes: int = 0) -> None:
+        """Count rows that will never be stored."""
+        now = now_ms()
+        self.catalog.merge_loss(Loss(node, stage, count, lost_bytes, now, now))
+
+    def disk_failed(self, error: Exception) -> None:
+        """Say once that the disk does not take rows."""
+        problem = f"the disk does not take rows: {error}"
+        if problem != self.totals.problem:
+            _LOG.error("%s", problem)
+            self.totals.problem = problem
+
+    def recovered(self) -> None:
+        """The disk takes rows again."""
+        if self.totals.problem:
+            _LOG.warning("the disk takes rows again")
+            self.totals.problem = ""
+
+    def abandon(self, error: Exception) -> None:
+        """Roll back; every row of the transaction counts as lost."""
+        self.disk_failed(error)
+        try:
+            self._database.rollback()
+        except apsw.Error as second:
+            _LOG.error("rollback: %s", second)
+        self.catalog.rolled_back()
+        lost: Counter[str] = Counter()
+        for (node, _), count in self._pending.items():
+            lost[node] += count
+        self._pending.clear()
+        for node, count in lost.items():
+            self.lose(node, count)

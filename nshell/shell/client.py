@@ -1,0 +1,230 @@
+"""The Session RPC as plain typed methods.
+
+gRPC is imported by connect(), not before: the prompt is drawn without it. Every
+gRPC error leaves here as one of ours, chained.
+"""
+
+# ruff: noqa: PLC0415 - imports inside functions are what this module is about
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nshell.shell.errors import CommandError, SessionLost
+from nshell.shell.values import Answer, Row
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+
+    import grpc.aio
+
+    from nshell.proto import session_pb2 as pb
+    from nshell.proto.session_pb2_grpc import SessionAsyncStub
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # A proxy in the environment is none of a unix socket's business.
+    ("grpc.enable_http_proxy", 0),
+)
+_STOP_SECONDS = 20.0
+
+
+class Client:
+    """Calls to one collector; they wait until connect() has succeeded."""
+
+    def __init__(self) -> None:
+        self._channel: grpc.aio.Channel | None = None
+        self._stub: SessionAsyncStub | None = None
+        self._connected = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        return self._connected.is_set()
+
+    async def connect(self, address: str) -> None:
+        """Import gRPC off the loop, wait for the socket and for an answer on it."""
+        aio = await asyncio.to_thread(_import_grpc)
+        socket = Path(address.removeprefix("unix:"))
+        while address.startswith("unix:") and not socket.exists():
+            await asyncio.sleep(0.02)
+        from nshell.proto.session_pb2_grpc import SessionStub
+
+        self._channel = aio.insecure_channel(address, options=_OPTIONS)
+        await self._channel.channel_ready()
+        self._stub = SessionStub(self._channel)
+        self._connected.set()
+
+    async def close(self) -> None:
+        """Drop the connection; the session lives on until its lease ends."""
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def _calls(self) -> SessionAsyncStub:
+        await self._connected.wait()
+        if self._stub is None:
+            raise SessionLost("the connection to the collector is closed")
+        return self._stub
+
+    async def watch(self, *, interval_ms: int = 500) -> AsyncGenerator[pb.Status, None]:
+        """Status as it changes; the collector's lease runs on this call."""
+        from nshell.proto import session_pb2 as pb
+
+        stub = await self._calls()
+        call = stub.Watch(pb.WatchRequest(interval_ms=interval_ms))
+        async with _translated(call):
+            async for status in call:
+                yield status
+
+    async def status(self) -> pb.Status:
+        """The session as it is now."""
+        async with aclosing(self.watch()) as statuses:
+            async for status in statuses:
+                return status
+        raise SessionLost("the collector has ended the session")
+
+    async def query(self, sql: str, *, limit: int = 0) -> Answer:
+        """Start a query; limit 0 asks for every row."""
+        from nshell.proto import session_pb2 as pb
+
+        stub = await self._calls()
+        call = stub.Query(pb.QueryRequest(sql=sql, limit=limit))
+        async with _translated(call, keep_open=True):
+            first = await _next_reply(call)
+            columns = tuple(first.columns) if first is not None else ()
+        answer = Answer(columns, cancel=call.cancel)
+        answer.chunks = _chunks(call, first, answer)
+        return answer
+
+    async def export(
+        self, format_: str, *, where: str = ""
+    ) -> AsyncGenerator[pb.ExportReply, None]:
+        """The bytes of a capture file, then a summary."""
+        from nshell.proto import session_pb2 as pb
+
+        stub = await self._calls()
+        call = stub.Export(pb.ExportRequest(format=format_, where=where))
+        async with _translated(call):
+            async for reply in call:
+                yield reply
+
+    async def describe(self) -> pb.Description:
+        """The tables, functions and interfaces there are."""
+        from nshell.proto import session_pb2 as pb
+
+        call = (await self._calls()).Describe(pb.DescribeRequest())
+        async with _translated(call):
+            return await call
+
+    async def stop(self) -> pb.StopReply:
+        """End the capture; the totals of the session."""
+        from nshell.proto import session_pb2 as pb
+
+        call = (await self._calls()).Stop(pb.StopRequest(), timeout=_STOP_SECONDS)
+        async with _translated(call):
+            return await call
+
+    async def _change(self, **change: Any) -> pb.ChangeReply:
+        from nshell.proto import session_pb2 as pb
+
+        call = (await self._calls()).Change(pb.ChangeRequest(**change))
+        async with _translated(call):
+            return await call
+
+    async def add_filter(self, words: Sequence[str]) -> pb.ChangeReply:
+        from nshell.proto import session_pb2 as pb
+
+        return await self._change(add_filter=pb.Words(words=words))
+
+    async def delete_filters(self, ids: Iterable[int]) -> pb.ChangeReply:
+        from nshell.proto import session_pb2 as pb
+
+        return await self._change(delete_filters=pb.FilterIds(ids=ids))
+
+    async def replace_filter(self, number: int, words: Sequence[str]) -> pb.ChangeReply:
+        from nshell.proto import session_pb2 as pb
+
+        return await self._change(replace_filter=pb.ReplaceFilter(id=number, words=words))
+
+    async def clear_filters(self) -> pb.ChangeReply:
+        from nshell.proto import session_pb2 as pb
+
+        return await self._change(clear_filters=pb.Empty())
+
+    async def set_flows(self, on: bool) -> pb.ChangeReply:
+        return await self._change(flows=on)
+
+    async def set_packets(self, on: bool) -> pb.ChangeReply:
+        return await self._change(packets=on)
+
+    async def set_snaplen(self, size: int) -> pb.ChangeReply:
+        return await self._change(snaplen=size)
+
+    async def set_sampling(self, one_of: int) -> pb.ChangeReply:
+        return await self._change(sampling=one_of)
+
+    async def set_paused(self, on: bool) -> pb.ChangeReply:
+        return await self._change(paused=on)
+
+
+def _import_grpc() -> Any:
+    import grpc.aio
+
+    return grpc.aio
+
+
+async def _next_reply(call: Any) -> pb.QueryReply | None:
+    import grpc.aio
+
+    reply = await call.read()
+    return None if reply is grpc.aio.EOF else reply
+
+
+async def _chunks(
+    call: Any, first: pb.QueryReply | None, answer: Answer
+) -> AsyncIterator[Sequence[Row]]:
+    import msgpack  # type: ignore[import-untyped]
+
+    reply = first
+    async with _translated(call):
+        while reply is not None:
+            answer.truncated = answer.truncated or reply.truncated
+            answer.elapsed_ms = reply.elapsed_ms or answer.elapsed_ms
+            if reply.rows:
+                # A captured string need not be UTF-8.
+                yield msgpack.unpackb(reply.rows, unicode_errors="backslashreplace")
+            reply = await _next_reply(call)
+
+
+@asynccontextmanager
+async def _translated(call: Any, *, keep_open: bool = False) -> AsyncIterator[None]:
+    """Our errors for gRPC's, and the call cancelled when its user leaves early."""
+    import grpc.aio
+
+    goes_on = False
+    try:
+        yield
+        goes_on = keep_open
+    except grpc.aio.AioRpcError as error:
+        raise _ours(error) from error
+    except grpc.aio.UsageError as error:
+        raise SessionLost("the connection to the collector is closed") from error
+    finally:
+        if not goes_on:
+            call.cancel()
+
+
+def _ours(error: grpc.aio.AioRpcError) -> Exception:
+    import grpc
+
+    details = " ".join((error.details() or error.code().name.lower()).split())
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        return SessionLost(f"the collector does not answer: {details}")
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return CommandError("the collector did not answer in time")
+    return CommandError(details)

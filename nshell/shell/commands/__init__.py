@@ -1,0 +1,17 @@
+"""The commands of the shell, one module per group.
+
+build_registry() is the whole list: importing a module registers nothing.
+"""
+
+from __future__ import annotations
+
+from nshell.shell.commands import capture, export, filters, query, session
+from nshell.shell.registry import Registry
+
+
+def build_registry() -> Registry:
+    """Every command, in the order that `help` lists them."""
+    registry = Registry()
+    for group in (filters, capture, query, export, session):
+        group.register(registry)
+    return registry

@@ -1,0 +1,126 @@
+"""Commands that change which packets the kernel captures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from nshell.filters import parse_rule
+from nshell.shell.commands.acks import applied
+from nshell.shell.context import Context  # noqa: TC001 - read by the registry
+from nshell.shell.kinds import FilterId, FilterIds, FilterWords
+from nshell.shell.units import plural
+from nshell.shell.values import Result, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nshell.proto import session_pb2 as pb
+    from nshell.shell.registry import Registry
+
+
+def register(registry: Registry) -> None:
+    """Add this group."""
+    registry.add("filter", filter_)
+    registry.add("filter add", add)
+    registry.add("filter list", show)
+    registry.add("filter del", delete)
+    registry.add("filter replace", replace)
+    registry.add("filter clear", clear)
+
+
+async def filter_(
+    ctx: Context,
+    rule: Annotated[
+        tuple[str, ...] | None, FilterWords("add", "list", "del", "replace", "clear")
+    ] = None,
+) -> Result:
+    """Add a filter, or list them when no rule is given.
+
+    Filters are tried in order; the first whose predicates all hold decides.
+    Where none matches, a packet is left out if any filter accepts, else taken.
+    Several values of one predicate are alternatives.
+
+    Examples:
+        filter peer_ip 10.129.0.48
+        filter port 80,443 protocol tcp
+        filter reject cidr 10.0.0.0/8 for packets
+        filter
+    """
+    return await show(ctx) if rule is None else await add(ctx, rule)
+
+
+async def add(ctx: Context, rule: Annotated[tuple[str, ...], FilterWords()]) -> Result:
+    """Add a filter behind those there are.
+
+    Examples:
+        filter add protocol icmp
+    """
+    reply = await ctx.client.add_filter(rule)
+    return applied(f"{_named(reply.filter_ids)} added: {parse_rule(rule).text}", reply)
+
+
+async def show(ctx: Context) -> Result:
+    """List the filters, with the packets that each has decided so far.
+
+    Examples:
+        filter list
+    """
+    status = await ctx.client.status()
+    rows = [
+        (
+            rule.id,
+            rule.text,
+            rule.flow_hits,
+            rule.packet_hits,
+            _applied_on(status),
+            status.generation,
+        )
+        for rule in status.rules
+    ]
+    columns = ("id", "filter", "flow hits", "packet hits", "applied", "generation")
+    return Table(columns, rows, empty="no filters: everything is captured")
+
+
+async def delete(ctx: Context, ids: Annotated[tuple[int, ...], FilterIds()]) -> Result:
+    """Take filters away, by number.
+
+    Examples:
+        filter del 3
+        filter del 1 2
+    """
+    reply = await ctx.client.delete_filters(ids)
+    return applied(f"{_named(reply.filter_ids or ids)} deleted", reply)
+
+
+async def replace(
+    ctx: Context,
+    number: Annotated[int, FilterId()],
+    rule: Annotated[tuple[str, ...], FilterWords()],
+) -> Result:
+    """Put another rule in a filter's place, in one step.
+
+    Examples:
+        filter replace 3 peer_ip 10.129.0.49
+    """
+    reply = await ctx.client.replace_filter(number, rule)
+    text = parse_rule(rule).text
+    return applied(f"{_named(reply.filter_ids or (number,))} replaced: {text}", reply)
+
+
+async def clear(ctx: Context) -> Result:
+    """Take all filters away: everything is captured again.
+
+    Examples:
+        filter clear
+    """
+    reply = await ctx.client.clear_filters()
+    return applied(f"{plural(len(reply.filter_ids), 'filter')} cleared", reply)
+
+
+def _named(ids: Sequence[int]) -> str:
+    return f"filter{'' if len(ids) == 1 else 's'} {', '.join(map(str, ids))}"
+
+
+def _applied_on(status: pb.Status) -> str:
+    done = sum(a.connected and a.generation == status.generation for a in status.agents)
+    return f"{done}/{len(status.agents)}"

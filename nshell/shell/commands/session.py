@@ -1,0 +1,222 @@
+"""Commands about the session itself."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Annotated
+
+from nshell.shell import helptext
+from nshell.shell.context import Context  # noqa: TC001 - read by the registry
+from nshell.shell.errors import CommandError
+from nshell.shell.escape import escape
+from nshell.shell.kinds import (
+    Choice,
+    CommandName,
+    Duration,
+    File,
+    Pattern,
+    UntilSql,
+)
+from nshell.shell.statustext import agent_rows, status_text
+from nshell.shell.units import parse_duration, plural
+from nshell.shell.values import Answer, Notice, Quit, Result, Source, Table, Text
+
+if TYPE_CHECKING:
+    from nshell.shell.client import Client
+    from nshell.shell.registry import Registry
+
+POLL_SECONDS = 0.2
+
+_LOSSES = (
+    "SELECT Node, Stage, sum(Count) AS Count, sum(Bytes) AS Bytes, min(TimeFromMs) AS TimeFromMs, "
+    "max(TimeToMs) AS TimeToMs FROM loss GROUP BY Node, Stage ORDER BY Count DESC"
+)
+_TIMEOUT = re.compile(r"\s+timeout\s+(\S+)\s*;?\s*$", re.IGNORECASE)
+
+
+def register(registry: Registry) -> None:
+    """Add this group."""
+    registry.add("status", status)
+    registry.add("agents", agents)
+    registry.add("losses", losses)
+    registry.add("wait", wait)
+    registry.add("wait until", wait_until)
+    registry.add("source", source)
+    registry.add("set", set_)
+    registry.add("history", history)
+    registry.add("help", help_)
+    registry.add("quit", quit_)
+    registry.add("exit", exit_)
+
+
+async def status(ctx: Context) -> Result:
+    """Show what is captured, how much so far, and what was lost.
+
+    Examples:
+        status
+    """
+    return Text(status_text(await ctx.client.status()))
+
+
+async def agents(ctx: Context) -> Result:
+    """List the agents: one per node, with what each has applied.
+
+    Examples:
+        agents
+    """
+    columns, rows = agent_rows(await ctx.client.status())
+    return Table(columns, rows, empty="no agent has connected yet")
+
+
+async def losses(ctx: Context) -> Result:
+    """Show what was lost on the way, by node and place.
+
+    Examples:
+        losses
+    """
+    found = await _all_rows(await ctx.client.query(_LOSSES))
+    if not found.rows:
+        return Text("no loss")
+    total = sum(row[2] for row in found.rows if isinstance(row[2], int))
+    return Table(found.columns, [*found.rows, ("total", "", total, None, None, None)])
+
+
+async def _all_rows(answer: Answer) -> Table:
+    try:
+        rows = [row async for chunk in answer.chunks for row in chunk]
+    finally:
+        await answer.close()
+    return Table(answer.columns, rows)
+
+
+async def wait(ctx: Context, duration: Annotated[float, Duration()]) -> Result:  # noqa: ARG001
+    """Do nothing for a while; the capture goes on.
+
+    Examples:
+        wait 10s
+        wait 1m30s
+    """
+    await asyncio.sleep(duration)
+    return None
+
+
+async def wait_until(ctx: Context, statement: Annotated[str, UntilSql()]) -> Result:
+    """Wait until the first cell that a query gives is true.
+
+    The query is asked five times a second. Without a timeout it may wait for
+    ever; Ctrl-C ends it.
+
+    Examples:
+        wait until SELECT count(*) >= 100 FROM flow
+        wait until SELECT count(*) FROM packet WHERE DstPort = 53 timeout 30s
+    """
+    sql, seconds = _split_timeout(statement)
+    try:
+        async with asyncio.timeout(seconds):
+            while not await _is_true(ctx.client, sql):
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        raise CommandError(f"not true within {seconds:g} s: {sql}") from None
+    return None
+
+
+def _split_timeout(statement: str) -> tuple[str, float | None]:
+    match = _TIMEOUT.search(statement)
+    if match is None:
+        return statement.rstrip("; \n"), None
+    try:
+        return statement[: match.start()], parse_duration(match[1])
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+
+
+async def _is_true(client: Client, sql: str) -> bool:
+    found = await _all_rows(await client.query(sql, limit=1))
+    return bool(found.rows) and bool(found.rows[0][0])
+
+
+async def source(ctx: Context, file: Annotated[str, File()]) -> Result:  # noqa: ARG001
+    """Run the commands of a file, up to the first that fails.
+
+    One command a line; `#` begins a comment; SQL may span lines until `;`.
+
+    Examples:
+        source morning-check.nsh
+    """
+    return Source(file)
+
+
+async def set_(
+    ctx: Context,
+    name: Annotated[str | None, Choice("format", "timing")] = None,
+    value: Annotated[str | None, Choice("table", "json", "csv", "markdown", "on", "off")] = None,
+) -> Result:
+    """Choose how results are shown, or see what is chosen.
+
+    Examples:
+        set format json
+        set timing off
+        set
+    """
+    settings = ctx.settings
+    if name is not None and value is not None:
+        if (name == "timing") != (value in ("on", "off")):
+            allowed = "on or off" if name == "timing" else "table, json, csv or markdown"
+            raise CommandError(f"{name} cannot be {value!r}: {allowed}")
+        if name == "timing":
+            settings.timing = value == "on"
+        else:
+            settings.format = value
+    chosen = {"format": settings.format, "timing": "on" if settings.timing else "off"}
+    return Text("\n".join(f"{n} {v}" for n, v in chosen.items() if name in (None, n)))
+
+
+async def history(ctx: Context, text: Annotated[str | None, Pattern()] = None) -> Result:
+    """List the lines typed at the prompt, oldest first, or those with some text in them.
+
+    Examples:
+        history
+        history filter
+    """
+    lines = [line for line in ctx.history() if text is None or text in line]
+    return Text("\n".join(escape(line) for line in lines[-1000:])) if lines else None
+
+
+async def help_(ctx: Context, command: Annotated[str | None, CommandName()] = None) -> Result:
+    """List the commands, or explain one.
+
+    Examples:
+        help
+        help filter
+        help export pcap
+    """
+    if command is None:
+        return Text(helptext.overview(ctx.registry))
+    return Text(helptext.about(ctx.registry, command))
+
+
+async def quit_(ctx: Context) -> Result:  # noqa: ARG001
+    """Stop the capture and leave; nothing stays behind.
+
+    Examples:
+        quit
+    """
+    return Quit()
+
+
+async def exit_(ctx: Context) -> Result:
+    """The same as quit.
+
+    Examples:
+        exit
+    """
+    return await quit_(ctx)
+
+
+def totals(*, flow_rows: int, packet_rows: int, lost: int) -> Notice:
+    """The last line of a session."""
+    rows = f"{plural(flow_rows, 'flow row')}, {plural(packet_rows, 'packet')}"
+    return Notice(
+        f"session ended: {rows}, {lost:,} lost" if lost else f"session ended: {rows}, no loss"
+    )

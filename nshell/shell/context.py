@@ -1,0 +1,35 @@
+"""What a command may use: passed to each, held by none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nshell.shell.client import Client
+    from nshell.shell.monitor import Monitor
+    from nshell.shell.registry import Registry
+
+
+@dataclass(slots=True)
+class Settings:
+    """What `set` changes."""
+
+    format: str = "table"
+    timing: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The surroundings of a command."""
+
+    client: Client
+    monitor: Monitor
+    registry: Registry
+    interactive: bool
+    """A reader sits there: results are cut, and said to be."""
+    settings: Settings = field(default_factory=Settings)
+    history: Callable[[], Sequence[str]] = tuple
+    """Lines typed so far, oldest first."""

@@ -1,0 +1,61 @@
+"""The prompt of a terminal that cannot move its cursor: a line in, lines out."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from nshell.shell import batch
+from nshell.shell.errors import Failure
+from nshell.shell.interactive import converse, on_interrupt
+from nshell.shell.lines import LineReader
+from nshell.shell.live import connect
+from nshell.shell.runner import Runner
+from nshell.shell.script import is_finished
+
+if TYPE_CHECKING:
+    from nshell.shell.live import Session
+
+PROMPT = "netobserv> "
+CONTINUED = "       ... "
+
+
+class PlainFront:
+    """stdin, stdout, stderr."""
+
+    def __init__(self) -> None:
+        self._lines = LineReader(sys.stdin)
+
+    def notify(self, text: str) -> None:
+        batch.complain(text)
+
+    def complain(self, text: str) -> None:
+        batch.complain(text)
+
+    async def run(self, session: Session) -> None:
+        session.tasks.start(connect(session), name="connect")
+        runner = Runner(session.context, batch.BatchOutput())
+        await converse(self, runner, unless=[session.ending.future])
+
+    async def read(self) -> str | None:
+        """One command, of as many lines as it needs."""
+        cleared = asyncio.Event()
+        text = ""
+        with on_interrupt(cleared.set):
+            while not text or not is_finished(text):
+                line = await self._line(CONTINUED if text else PROMPT)
+                if line is None:
+                    return text or None
+                text = line if cleared.is_set() else text + line
+                cleared.clear()
+        return text
+
+    async def _line(self, prompt: str) -> str | None:
+        # stdout is for data alone: it may lead to a file.
+        sys.stderr.write(prompt)
+        sys.stderr.flush()
+        try:
+            return await self._lines.next()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Failure("stdin", str(error)) from error

@@ -1,0 +1,247 @@
+"""The commands: each is one typed function, and all that is known of it (parsing,
+completion, usage, help) is read from its signature and docstring, here.
+
+A signature that cannot be understood fails at registration, not when typed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from nshell.shell import sqltext
+from nshell.shell.errors import CommandError, did_you_mean
+from nshell.shell.kinds import Candidate, Fragment, Kind, World
+from nshell.shell.values import Result
+from nshell.shell.words import Cursor, split
+
+Function = Callable[..., Awaitable[Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One argument of a command."""
+
+    name: str
+    kind: Kind[Any]
+    required: bool
+
+    @property
+    def usage(self) -> str:
+        shown = self.kind.shown or self.name.upper()
+        return shown if self.required or shown.startswith("[") else f"[{shown}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What can be typed."""
+
+    name: str
+    function: Function
+    parameters: tuple[Parameter, ...]
+    summary: str
+    description: str
+    examples: tuple[str, ...]
+
+    @property
+    def usage(self) -> str:
+        return " ".join([self.name, *(p.usage for p in self.parameters)])
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command with its arguments, ready to run."""
+
+    command: Command
+    arguments: tuple[Any, ...]
+
+
+class Registry:
+    """The commands of one shell."""
+
+    def __init__(self) -> None:
+        self._commands: dict[str, Command] = {}
+
+    def add(self, name: str, function: Function) -> None:
+        """Register it; TypeError or ValueError where it does not explain itself."""
+        if name in self._commands:
+            raise ValueError(f"two commands named {name!r}")
+        summary, description, examples = _explained(name, function)
+        self._commands[name] = Command(
+            name, function, _parameters(function), summary, description, examples
+        )
+
+    def __iter__(self) -> Iterator[Command]:
+        return iter(self._commands.values())
+
+    def names(self) -> list[str]:
+        return list(self._commands)
+
+    def first_words(self) -> list[str]:
+        """Those a line may begin with, each once."""
+        return list(dict.fromkeys(name.partition(" ")[0] for name in self._commands))
+
+    def get(self, name: str) -> Command:
+        """CommandError, with the nearest one, where there is none of that name."""
+        try:
+            return self._commands[name]
+        except KeyError:
+            raise CommandError(
+                f"unknown command {name!r}{did_you_mean(name, self._commands)}"
+            ) from None
+
+    def parse(self, line: str) -> Call:
+        """Read one line; CommandError names the word at fault."""
+        if sqltext.is_sql(line):
+            return Call(self.get("sql"), (line.strip(),))
+        command, length = self._resolve([word.text for word in split(line)])
+        cursor = Cursor(line)
+        cursor.skip(length)
+        return Call(command, _arguments(command, cursor))
+
+    def name_of(self, line: str) -> str:
+        """What to call it in an error line, understood or not."""
+        if sqltext.is_sql(line):
+            return "sql"
+        words = [word.text for word in split(line)]
+        try:
+            return self._resolve(words)[0].name
+        except CommandError:
+            return words[0] if words else ""
+
+    def _resolve(self, words: Sequence[str]) -> tuple[Command, int]:
+        for length in (2, 1):
+            name = " ".join(words[:length]).lower()
+            if len(words) >= length and name in self._commands:
+                return self._commands[name], length
+        return self._unknown(words)
+
+    def _unknown(self, words: Sequence[str]) -> tuple[Command, int]:
+        first = words[0].lower() if words else ""
+        group = [name for name in self._commands if name.startswith(f"{first} ")]
+        if not group:
+            raise CommandError(
+                f"unknown command {words[0]!r}{did_you_mean(first, self.first_words())}"
+                if words
+                else "no command"
+            )
+        seconds = [name.partition(" ")[2] for name in group]
+        if len(words) == 1:
+            raise CommandError(f"{first} what? {', '.join(seconds)}")
+        near = did_you_mean(words[1], seconds) or f": {', '.join(seconds)}"
+        raise CommandError(f"unknown word {words[1]!r} after {first!r}{near}")
+
+    def complete(self, text: str, world: World) -> list[Candidate]:
+        """What could stand at the end of this text."""
+        typing_first_word = not any(map(str.isspace, text.lstrip()))
+        if sqltext.is_sql(text) and not typing_first_word:
+            return _fitting(self._sql_kind().complete(Fragment((), "", text), world), "", length=0)
+        words = list(split(text))
+        current = words.pop() if words and words[-1].end == len(text) else None
+        word = current.text if current else ""
+        done = [w.text for w in words]
+        found = list(self._subcommands(done, word))
+        if done:
+            found += self._arguments_at(text, done, word, world)
+        return _fitting(found, word, length=len(text) - current.start if current else 0)
+
+    def _sql_kind(self) -> Kind[Any]:
+        return self._commands["sql"].parameters[0].kind
+
+    def _subcommands(self, done: Sequence[str], word: str) -> Iterable[Candidate]:
+        if not done:
+            for first in self.first_words():
+                known = self._commands.get(first)
+                yield Candidate(first, known.summary if known else "")
+            if word:
+                yield from (Candidate(sql, "SQL") for sql in sorted(sqltext.STARTERS))
+        elif len(done) == 1:
+            prefix = f"{done[0].lower()} "
+            for name, command in self._commands.items():
+                if name.startswith(prefix):
+                    yield Candidate(name.removeprefix(prefix), command.summary)
+
+    def _arguments_at(
+        self, text: str, done: Sequence[str], word: str, world: World
+    ) -> Iterable[Candidate]:
+        try:
+            command, used = self._resolve(done)
+        except CommandError:
+            return []
+        found: list[Candidate] = []
+        starts = [w.start for w in split(text)] + [len(text)]
+        for parameter in command.parameters:
+            kind = parameter.kind
+            if kind.takes_rest or used == len(done):
+                at = Fragment(done[used:], word, text[starts[used] :])
+                found += kind.complete(at, world)
+                if kind.takes_rest or parameter.required:
+                    break
+            elif parameter.required or kind.accepts(done[used]):
+                used += 1
+        return found
+
+    def hint(self, text: str) -> str:
+        """The usage of the command being typed, or nothing."""
+        words = [word.text for word in split(text)]
+        if sqltext.is_sql(text) or not words or (len(words) == 1 and not text[-1].isspace()):
+            return ""
+        try:
+            return self._resolve(words)[0].usage
+        except CommandError:
+            return ""
+
+
+def _fitting(found: Iterable[Candidate], word: str, *, length: int) -> list[Candidate]:
+    """Those that go on from the word there, each once; `length` is it as typed."""
+    kept: dict[str, Candidate] = {}
+    for candidate in found:
+        replaces = length if candidate.replaces is None else candidate.replaces
+        typed = word if candidate.replaces is None else word[len(word) - replaces :]
+        if not word or candidate.text.lower().startswith(typed.lower()):
+            kept.setdefault(candidate.text, replace(candidate, replaces=replaces))
+    return list(kept.values())
+
+
+def _arguments(command: Command, cursor: Cursor) -> tuple[Any, ...]:
+    values: list[Any] = []
+    for parameter in command.parameters:
+        word = cursor.peek()
+        if word is not None and (parameter.required or parameter.kind.accepts(word)):
+            values.append(parameter.kind.take(cursor))
+        elif parameter.required:
+            raise CommandError(f"{parameter.usage} is missing: {command.usage}")
+        else:
+            values.append(None)
+    if not cursor.at_end:
+        raise CommandError(f"unexpected {cursor.next()!r}: {command.usage}")
+    return tuple(values)
+
+
+def _parameters(function: Function) -> tuple[Parameter, ...]:
+    hints = get_type_hints(function, include_extras=True)
+    named = list(inspect.signature(function).parameters.values())[1:]
+    return tuple(
+        Parameter(p.name, _kind(function, hints[p.name]), p.default is inspect.Parameter.empty)
+        for p in named
+    )
+
+
+def _kind(function: Function, hint: Any) -> Kind[Any]:
+    if get_origin(hint) is Annotated:
+        for extra in get_args(hint)[1:]:
+            if isinstance(extra, Kind):
+                return extra
+    raise TypeError(f"{function.__name__}: {hint} says not how it is read; annotate it with a Kind")
+
+
+def _explained(name: str, function: Function) -> tuple[str, str, tuple[str, ...]]:
+    """Summary, description and examples: the docstring's parts."""
+    text, _, tail = (inspect.getdoc(function) or "").partition("Examples:\n")
+    summary, _, description = text.strip().partition("\n")
+    examples = tuple(line.strip() for line in tail.splitlines() if line.strip())
+    if not summary or not examples:
+        raise ValueError(f"{name}: its docstring needs a summary and examples")
+    return summary.strip(), description.strip(), examples

@@ -1,0 +1,212 @@
+"""SQL as the shell sees it: tokens, where a statement ends, whether it is finished.
+
+Nothing here judges SQL: the collector's reader does. A wrong guess costs an
+Enter, never a wrong answer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STARTERS = frozenset({"SELECT", "WITH", "VALUES", "EXPLAIN"})
+"""A line that begins with one of these is SQL."""
+
+_REFUSED = frozenset(
+    [
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "REPLACE",
+        "CREATE",
+        "DROP",
+        "ALTER",
+        "PRAGMA",
+        "ATTACH",
+        "VACUUM",
+        "REINDEX",
+        "ANALYZE",
+        "BEGIN",
+        "COMMIT",
+        "ROLLBACK",
+        "SAVEPOINT",
+        "RELEASE",
+    ]
+)
+"""SQL too: the collector says why it does not run it."""
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+)
+      | (?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))
+      | (?P<string>[xX]?'(?:[^']|'')*(?:'|\Z))
+      | (?P<name>"(?:[^"]|"")*(?:"|\Z)|`[^`]*(?:`|\Z)|\[[^\]]*(?:\]|\Z))
+      | (?P<word>[^\W\d]\w*)
+      | (?P<number>\d[\w.]*)
+      | (?P<operator><>|<=|>=|!=|==|\|\||->>|->|<<|>>|.)""",
+    re.VERBOSE | re.DOTALL,
+)
+
+_WANTS_MORE = frozenset(
+    [
+        "SELECT",
+        "DISTINCT",
+        "ALL",
+        "FROM",
+        "JOIN",
+        "INNER",
+        "LEFT",
+        "RIGHT",
+        "FULL",
+        "CROSS",
+        "OUTER",
+        "NATURAL",
+        "ON",
+        "USING",
+        "WHERE",
+        "AND",
+        "OR",
+        "NOT",
+        "IN",
+        "LIKE",
+        "GLOB",
+        "REGEXP",
+        "BETWEEN",
+        "IS",
+        "GROUP",
+        "ORDER",
+        "BY",
+        "HAVING",
+        "LIMIT",
+        "OFFSET",
+        "UNION",
+        "INTERSECT",
+        "EXCEPT",
+        "WITH",
+        "RECURSIVE",
+        "AS",
+        "VALUES",
+        "EXPLAIN",
+        "QUERY",
+        "PLAN",
+        "CASE",
+        "WHEN",
+        "THEN",
+        "ELSE",
+        "OVER",
+        "PARTITION",
+        "WINDOW",
+        "FILTER",
+        "EXISTS",
+        "CAST",
+        "COLLATE",
+        "ESCAPE",
+    ]
+)
+"""A statement that ends in one of these is not finished."""
+
+_MAIN = frozenset({"SELECT", "VALUES"})
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of SQL and where it stands."""
+
+    kind: str
+    """space, comment, string, name, word, number or operator."""
+    text: str
+    start: int
+
+    @property
+    def word(self) -> str:
+        """A bare word in capitals, else nothing."""
+        return self.text.upper() if self.kind == "word" else ""
+
+    @property
+    def open(self) -> bool:
+        """A quote or a block comment that runs off the end."""
+        if self.kind == "string":
+            body = self.text.lstrip("xX")
+            return len(body) < 2 or body.count("'") % 2 == 1
+        if self.kind == "name":
+            closing = {"[": "]"}.get(self.text[0], self.text[0])
+            return len(self.text) < 2 or not self.text.endswith(closing)
+        return self.text.startswith("/*") and not self.text.endswith("*/")
+
+
+def tokens(sql: str) -> Iterator[Token]:
+    """Every piece of it; joined they are the text again."""
+    for match in _TOKEN.finditer(sql):
+        yield Token(str(match.lastgroup), match[0], match.start())
+
+
+def is_sql(text: str) -> bool:
+    """Whether its first word makes it a statement of SQL."""
+    match = re.match(r"\s*([^\W\d]+)", text)
+    return match is not None and match[1].upper() in STARTERS | _REFUSED
+
+
+def is_blank(sql: str) -> bool:
+    """Nothing in it but space, comments and semicolons."""
+    return all(t.kind in ("space", "comment") or t.text == ";" for t in tokens(sql))
+
+
+def statements(sql: str) -> list[str]:
+    """Cut at each semicolon that stands outside quotes and comments."""
+    parts, start = [], 0
+    for token in tokens(sql):
+        if token.text == ";" and token.kind == "operator":
+            parts.append(sql[start : token.start].strip())
+            start = token.start + 1
+    parts.append(sql[start:].strip())
+    return [part for part in parts if not is_blank(part)]
+
+
+def ends(sql: str) -> bool:
+    """Whether a semicolon closes it."""
+    last = None
+    for token in tokens(sql):
+        if token.open:
+            return False
+        if token.kind not in ("space", "comment"):
+            last = token
+    return last is not None and last.text == ";"
+
+
+def wants_more(sql: str) -> bool:
+    """Whether a statement cannot be finished yet: a quote or bracket is open, or
+    its last word asks for another.
+    """
+    depth, last, main, first = 0, None, False, ""
+    for token in tokens(sql):
+        if token.open:
+            return True
+        if token.kind in ("space", "comment"):
+            continue
+        depth += (token.text == "(") - (token.text == ")")
+        main = main or (depth == 0 and token.word in _MAIN)
+        first = first or token.word
+        last = token
+    if last is None or last.text == ";":
+        return False
+    return depth > 0 or _asks(last) or (first == "WITH" and not main)
+
+
+def _asks(last: Token) -> bool:
+    # A star at the end multiplies or awaits its FROM.
+    if last.kind == "operator":
+        return last.text != ")"
+    return last.word in _WANTS_MORE
+
+
+def has_limit(sql: str) -> bool:
+    """Whether the statement itself says how many rows it wants."""
+    depth = 0
+    for token in tokens(sql):
+        depth += (token.text == "(") - (token.text == ")")
+        if depth == 0 and token.word == "LIMIT":
+            return True
+    return False

@@ -1,0 +1,76 @@
+"""Durations, sizes and counts, as people write and read them.
+
+Parsing is strict: what is not wholly understood is an error that names it.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|h|m|s)")
+_BYTES = {
+    "": 1,
+    **{unit: 1000**power for power, unit in enumerate(("k", "M", "G", "T"), start=1)},
+    **{unit: 1024**power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti"), start=1)},
+}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]*)")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of "1h30m", "250ms", "2s"; ValueError says what is wrong."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        hint = f": did you mean {text}s?" if text.isdecimal() else ", for instance 2s or 1m30s"
+        raise ValueError(f"{text!r} is not a duration{hint}")
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of "64Mi", "1G", "4096" (Kubernetes quantities); ValueError says what is wrong."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a size, for instance 64Mi or 1G")
+    number, unit = match.groups()
+    if unit not in _BYTES:
+        near = {known.lower(): known for known in _BYTES}.get(unit.lower().removesuffix("b"))
+        hint = f": did you mean {number}{near}?" if near else ""
+        raise ValueError(f"{text!r} has no known unit (k M G T, Ki Mi Gi Ti){hint}")
+    return int(float(number) * _BYTES[unit])
+
+
+def human_bytes(count: int) -> str:
+    """ "1.2 MB": decimal units, as disks and links are measured."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.95 or unit == "TB":
+            break
+        value /= 1000
+    return f"{count:,} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def human_rate(per_second: float) -> str:
+    """ "1.2k/s"."""
+    for limit, divisor, unit in ((999.5, 1, ""), (999_950, 1e3, "k"), (9.9995e8, 1e6, "M")):
+        if per_second < limit:
+            digits = 0 if divisor == 1 else 1
+            return f"{per_second / divisor:.{digits}f}{unit}/s"
+    return f"{per_second / 1e9:.1f}G/s"
+
+
+def human_elapsed(seconds: float) -> str:
+    """ "00:12:03"; hours go on past 99."""
+    whole = max(0, int(seconds))
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def human_ms(milliseconds: float) -> str:
+    """ "42 ms", "1.3 s"."""
+    if milliseconds < 9.95:
+        return f"{milliseconds:.1f} ms"
+    return f"{milliseconds:.0f} ms" if milliseconds < 9999.5 else f"{milliseconds / 1000:.1f} s"
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 row", "1,234 rows"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

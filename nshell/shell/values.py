@@ -1,0 +1,66 @@
+"""What commands return. They never print; a front end shows these in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Cell: TypeAlias = "str | int | float | bytes | None"
+Row: TypeAlias = Sequence[Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A small answer, there as a whole."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[Row]
+    empty: str = ""
+    """What to tell a reader instead of a table without rows."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """The rows of a query as they arrive; close() it whatever happens."""
+
+    columns: tuple[str, ...]
+    chunks: AsyncIterator[Sequence[Row]] = field(init=False)
+    cancel: Callable[[], object] = field(default=lambda: None)
+    truncated: bool = False
+    """After the last chunk: there were more rows than asked for."""
+    elapsed_ms: float = 0.0
+    """After the last chunk: as the collector measured it."""
+
+    async def close(self) -> None:
+        """Ask for no more of it."""
+        self.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An answer in words: data, it goes to stdout."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What was done: narration, it goes to stderr."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Commands of a file, to be run in this one's place."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """Close the session."""
+
+
+Result: TypeAlias = Table | Answer | Text | Notice | Source | Quit | None

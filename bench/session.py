@@ -54,7 +54,7 @@ def _changes(live: Session) -> dict[str, float]:
 def _load(pair: network.Pair, live: Session) -> dict[str, float]:
     pair.ours.start_python(network.SINK, pair.ours4, "7001")
     pair.peer.python(network.UDP_SEND, pair.ours4, "7001", LOAD_PACKETS, 200, 20_000)
-    live.settle("SELECT count(*) FROM packet", least=LOAD_PACKETS, seconds=60)
+    live.settle("SELECT count(*) FROM packet WHERE DstPort = 7001", least=LOAD_PACKETS, seconds=60)
     peaks = {name: _peak(pid) for name, pid in live.processes().items()}
     lost = live.value("SELECT ifnull(sum(Count), 0) FROM loss")
     return {

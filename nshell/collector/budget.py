@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _PARTS = 8
-"""One eviction removes about this fraction of what there is."""
+"""One eviction removes about this fraction of what there is ..."""
+_ROWS = 50_000
+"""... and at most so many flows, lest it hold up the writer."""
 
 
 def segment_bytes(limit_bytes: int) -> int:
@@ -41,28 +43,36 @@ class Budget:
         self._limit_bytes = limit_bytes
 
     def enforce(self) -> None:
-        """Evict the oldest piece if the store is too large; note how large it is."""
+        """Evict what is oldest while the store is too large; note how large it is."""
         try:
-            used = self._database.used_bytes()
+            for _ in range(_PARTS):
+                if self._used_bytes() <= self._limit_bytes:
+                    break
+                self._evict()
             files = self._segments.total_bytes
-            self._writer.totals.store_bytes = used + files + self._database.wal_bytes()
-            if used + files > self._limit_bytes:
-                self._evict(used)
-            if self._database.free_pages():
+            if self._database.file_bytes() + files > self._limit_bytes:
                 self._database.give_back_space()
+            size = self._database.file_bytes() + files + self._database.wal_bytes()
+            self._writer.totals.store_bytes = size
         except (apsw.Error, OSError) as error:
             self._writer.abandon(error)
 
-    def _evict(self, database_bytes: int) -> None:
+    def _used_bytes(self) -> int:
+        # Free pages are filled again; readers, not rows, make the log grow.
+        return self._database.used_bytes() + self._segments.total_bytes
+
+    def _evict(self) -> None:
         first, last = self._rowids("flow")
         flows = last - first + 1
-        packets = self._rowids("packet")[1] - self._rowids("packet")[0] + 1
+        first_packet, last_packet = self._rowids("packet")
+        packets = last_packet - first_packet + 1
+        database_bytes = self._database.used_bytes()
         flow_bytes = database_bytes * flows // (flows + packets or 1)
         packet_bytes = database_bytes - flow_bytes + self._segments.total_bytes
         if packet_bytes > flow_bytes and self._segments.sizes:
             self._evict_segment(next(iter(self._segments.sizes)))
         elif flows:
-            self._delete("flow", first + flows // _PARTS, size="Bytes")
+            self._delete("flow", first + min(flows // _PARTS, _ROWS), size="Bytes")
 
     def _evict_segment(self, number: int) -> None:
         # Rows stand in the order of the files, so the search ends with the file.

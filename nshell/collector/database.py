@@ -98,11 +98,12 @@ class Database:
 
     def used_bytes(self) -> int:
         """Of the pages in use."""
-        return (self._number("PRAGMA page_count") - self.free_pages()) * self._page_bytes
+        free = self._number("PRAGMA freelist_count") * self._page_bytes
+        return self.file_bytes() - free
 
-    def free_pages(self) -> int:
-        """Pages in the file that hold nothing."""
-        return self._number("PRAGMA freelist_count")
+    def file_bytes(self) -> int:
+        """Of all pages."""
+        return self._number("PRAGMA page_count") * self._page_bytes
 
     def wal_bytes(self) -> int:
         """Of the write-ahead log; readers that hold a snapshot make it grow."""

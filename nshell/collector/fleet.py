@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,7 @@ class Fleet:
         self._store = store
         self._links: dict[str, Link] = {}
         self._generations: dict[int, Generation] = {}
+        self._rule_hits: Counter[tuple[int, int]] = Counter()
         self._changed = asyncio.Event()
         self.nodes: dict[str, Node] = {}
         self.stop_reason = ""
@@ -135,26 +137,21 @@ class Fleet:
     def report(self, node: Node, stats: pb.Stats) -> None:
         """A node's statistics."""
         node.seen_ms = now_ms()
-        losses, counters, hits = node.report(stats)
-        for loss in losses:
+        growth = node.report(stats)
+        for loss in growth.losses:
             self._store.loss(loss)
-        for name in counters:
+        for name in growth.counters:
             self._store.put(COUNTER, (node.name, name), node.counter_row(name))
-        for number, index in hits:
-            self._log_filter(node, self._generations.get(number), index)
+        for key, packets in growth.hits.items():
+            generation = self._generations.get(key.generation)
+            self._log_filter(node, generation, key.index)
+            if generation is not None and key.index < len(generation.rules):
+                self._rule_hits[generation.rules[key.index].id, key.kind] += packets
         self._put_agent(node)
 
-    def rule_hits(self, kind: int) -> dict[int, int]:
-        """Packets that each filter decided, by its id, over all nodes and generations."""
-        hits: dict[int, int] = {}
-        for node in self.nodes.values():
-            for key, packets in node.hits.totals.items():
-                generation = self._generations.get(key.generation)
-                if key.kind != kind or generation is None or key.index >= len(generation.rules):
-                    continue
-                rule = generation.rules[key.index].id
-                hits[rule] = hits.get(rule, 0) + packets
-        return hits
+    def rule_hits(self, rule: int, kind: int) -> int:
+        """Packets that a filter decided, over all nodes and generations."""
+        return self._rule_hits[rule, kind]
 
     def ping(self, link: Link) -> None:
         """Ask for the time."""

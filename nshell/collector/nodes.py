@@ -59,6 +59,17 @@ class ClockSample:
     offset_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What statistics told that was not known before."""
+
+    losses: list[Loss]
+    counters: set[str]
+    """Names of those that changed or are new."""
+    hits: dict[HitKey, int]
+    """Packets more, of each rule that decided any."""
+
+
 @dataclass(slots=True)
 class Node:
     """One node, over reconnects and restarts of its agent."""
@@ -143,8 +154,8 @@ class Node:
         sample = ClockSample(now_ns - pong.collector_ns, (pong.agent_ns - middle) / NS_PER_MS)
         self.clock.append(sample)
 
-    def report(self, stats: pb.Stats) -> tuple[list[Loss], set[str], set[tuple[int, int]]]:
-        """Take statistics: losses, counters that grew, (generation, index) with new hits."""
+    def report(self, stats: pb.Stats) -> Growth:
+        """Take statistics; what is new in them."""
         time_ms = stats.time_ns // NS_PER_MS
         grown = {name: self.counters.report(name, value) for name, value in stats.counters.items()}
         losses = [
@@ -165,15 +176,15 @@ class Node:
         self.reported_ms = time_ms
         self.rss_bytes, self.cpu_seconds = stats.rss_bytes, stats.cpu_seconds
         changed = {name for name in grown if grown[name] or not self.counters.totals[name]}
-        return losses, changed, self._report_hits(stats)
+        return Growth(losses, changed, self._report_hits(stats))
 
-    def _report_hits(self, stats: pb.Stats) -> set[tuple[int, int]]:
-        changed = set()
+    def _report_hits(self, stats: pb.Stats) -> dict[HitKey, int]:
+        changed = {}
         for hit in stats.hits:
             key = HitKey(hit.generation, hit.index, hit.kind)
-            grown = self.hits.report(key, hit.packets) + self.hit_bytes.report(key, hit.bytes)
-            if grown:
-                changed.add((hit.generation, hit.index))
+            packets = self.hits.report(key, hit.packets)
+            if self.hit_bytes.report(key, hit.bytes) or packets:
+                changed[key] = packets
         return changed
 
     def agent_row(self) -> tuple[Cell, ...]:

@@ -44,7 +44,7 @@ _ALLOWED = frozenset(
 _FORBIDDEN_FUNCTIONS = frozenset(
     ("load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "eval", "fsdir")
 )
-_NOTHING_MORE = re.compile(r"(?:\s|;|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))*", re.DOTALL)
+_NOTHING_MORE = re.compile(r"(?:\s|;|--[^\n]*(?:\n|$)|(?>/\*.*?(?:\*/|$)))*", re.DOTALL)
 _LIMITS = (
     (apsw.SQLITE_LIMIT_ATTACHED, 0),
     (apsw.SQLITE_LIMIT_LENGTH, _VALUE_BYTES),
@@ -172,6 +172,8 @@ class LockedReader:
 
     def _trace(self, sql: str) -> Callable[[apsw.Cursor, str, object], bool]:
         def begin(cursor: apsw.Cursor, statement: str, _: object) -> bool:
+            if _NOTHING_MORE.fullmatch(statement):
+                return True
             rest = sql[sql.find(statement) + len(statement) :]
             if self._statement or _NOTHING_MORE.fullmatch(rest) is None:
                 raise QueryError("one statement at a time")

@@ -81,6 +81,8 @@ def explain(error: apsw.Error, sql: str, names: Names) -> QueryError:
                 return QueryError(line)
         if text == "incomplete input":
             return QueryError(f"the query is not complete after {_last_word(sql)!r}")
+    if isinstance(error, apsw.BindingsError):
+        return QueryError("the query has ? or :name in it, and nothing to put there")
     if isinstance(error, apsw.TooBigError):
         return QueryError("a value is too large: shorten it, for instance with substr()")
     if isinstance(error, apsw.InterruptError):

@@ -113,14 +113,13 @@ class StatusBoard:
         )
 
     def _rules(self) -> list[pb.RuleStatus]:
-        flows = self.fleet.rule_hits(agentlink_pb2.FLOWS)
-        packets = self.fleet.rule_hits(agentlink_pb2.PACKETS)
+        hits = self.fleet.rule_hits
         return [
             pb.RuleStatus(
                 id=each.id,
                 text=each.rule.text,
-                flow_hits=flows.get(each.id, 0),
-                packet_hits=packets.get(each.id, 0),
+                flow_hits=hits(each.id, agentlink_pb2.FLOWS),
+                packet_hits=hits(each.id, agentlink_pb2.PACKETS),
             )
             for each in self.fleet.session.present.rules
         ]

@@ -88,18 +88,19 @@ class Writer:
 
     def commit_if_due(self) -> bool:
         """Commit when enough rows or enough time has gathered."""
-        if not self._pending and not self.catalog.waiting:
-            return False
-        now = time.monotonic()
-        if self._due is None:
-            self._due = now + _COMMIT_SECONDS
-        if now < self._due and self._pending.total() < _COMMIT_ROWS:
+        wait = self.seconds_until_due()
+        if wait is None or (wait > 0 and self._pending.total() < _COMMIT_ROWS):
             return False
         return self.commit()
 
     def seconds_until_due(self) -> float | None:
         """None while nothing waits for a commit."""
-        return None if self._due is None else max(0.0, self._due - time.monotonic())
+        if not self._pending and not self.catalog.waiting:
+            return None
+        now = time.monotonic()
+        if self._due is None:
+            self._due = now + _COMMIT_SECONDS
+        return max(0.0, self._due - now)
 
     def lose(self, node: str, count: int, stage: str = "store", lost_bytes: int = 0) -> None:
         """Count rows that will never be stored."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from nshell.shell.runner import unreadable
 from nshell.shell.script import Splitter, split_script
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from nshell.shell.runner import Runner
 
@@ -89,12 +89,13 @@ async def run_scripts(runner: Runner, scripts: Sequence[Script], *, words: Seque
     `words` begin commands.
     """
     for script in scripts:
-        async for line in _commands(script, words):
-            if await runner.run_line(line):
-                return
+        async with aclosing(_commands(script, words)) as lines:
+            async for line in lines:
+                if await runner.run_line(line):
+                    return
 
 
-async def _commands(script: Script, words: Sequence[str]) -> AsyncIterator[str]:
+async def _commands(script: Script, words: Sequence[str]) -> AsyncGenerator[str, None]:
     if script.text is not None:
         for command in split_script(script.text, commands=words):
             yield command

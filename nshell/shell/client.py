@@ -187,7 +187,7 @@ async def _next_reply(call: Any) -> pb.QueryReply | None:
 
 async def _chunks(
     call: Any, first: pb.QueryReply | None, answer: Answer
-) -> AsyncIterator[Sequence[Row]]:
+) -> AsyncGenerator[Sequence[Row], None]:
     import msgpack  # type: ignore[import-untyped]
 
     reply = first

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from nshell.shell.errors import SessionLost
@@ -39,22 +40,27 @@ class Monitor:
         self._limiter = Limiter(clock)
         self._losses = LossMeter()
         self._changed = asyncio.Event()
+        self._heard = 0.0
         self.status: pb.Status | None = None
         self.quiet = False
         """Nothing more is news: the session is being closed."""
 
     async def run(self) -> None:
         """Watch until cancelled; SessionLost when the collector stays away."""
-        heard = self._clock()
+        self._heard = self._clock()
         while True:
             try:
-                async for status in self._client.watch():
-                    self._take(status)
-                    heard = self._clock()
+                await self._listen()
             except SessionLost:
-                if self._clock() - heard > _GIVE_UP_SECONDS:
+                if self._clock() - self._heard > _GIVE_UP_SECONDS:
                     raise
             await asyncio.sleep(0.2)
+
+    async def _listen(self) -> None:
+        async with aclosing(self._client.watch()) as statuses:
+            async for status in statuses:
+                self._heard = self._clock()
+                self._take(status)
 
     async def applied(self) -> pb.Status:
         """The first status in which an agent is there and all have converged.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -25,7 +25,7 @@ class Answer:
     """The rows of a query as they arrive; close() it whatever happens."""
 
     columns: tuple[str, ...]
-    chunks: AsyncIterator[Sequence[Row]] = field(init=False)
+    chunks: AsyncGenerator[Sequence[Row], None] = field(init=False)
     cancel: Callable[[], object] = field(default=lambda: None)
     truncated: bool = False
     """After the last chunk: there were more rows than asked for."""
@@ -35,6 +35,7 @@ class Answer:
     async def close(self) -> None:
         """Ask for no more of it."""
         self.cancel()
+        await self.chunks.aclose()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,9 @@ PATIENCE = 20.0
 _OPTIONS = [
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.max_send_message_length", 64 << 20),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 100),
 ]
 
 Cell = str | int | float | bytes | None
@@ -251,6 +254,12 @@ class Shell:
             data.append(reply.data)
             summary = reply.summary
         return b"".join(data), summary
+
+    def exporting(self, kind: str) -> AsyncIterator[pb.ExportReply]:
+        """The replies of an export, as they come."""
+        call = self.stub.Export(pb.ExportRequest(format=kind))
+        replies: AsyncIterator[pb.ExportReply] = call.__aiter__()  # type: ignore[attr-defined]
+        return replies
 
     async def refusal(self, work: AsyncIterator[object] | object) -> grpc.aio.AioRpcError:
         """The error that a call ends with."""

@@ -247,6 +247,16 @@ async def test_an_interface_that_is_gone_or_was_never_there_is_shown_as_such(
     ]
 
 
+async def test_names_with_quotes_are_names(collector: Collector) -> None:
+    name = "o'brien\x00\"; DROP TABLE flow; --"
+    agent = await collector.agent(node=name, listed=interfaces(interface(2, name)))
+    await agent.send(flows=flow_batch([Flow()]))
+    await agent.send(packets=packet_batch([Packet()]))
+    await collector.shell.until("SELECT count(*) FROM packet", 1)
+    for table in ("flow", "packet"):
+        assert await collector.shell.row(f"SELECT Node, Interface FROM {table}") == [name, name]
+
+
 async def test_losses_in_the_kernel_are_rows_of_their_increase(collector: Collector) -> None:
     agent = await collector.agent()
     for seconds, full, ring in ((10, 0, 0), (11, 5, 0), (12, 5, 0), (13, 9, 7)):

@@ -87,46 +87,28 @@ async def test_both_run_apart_from_the_terminal_and_end_with_the_session(base: P
 def test_options_become_arguments_of_the_right_child(base: Path) -> None:
     work = workdir.create(base)
     options = LocalOptions(
-        node="n",
-        interfaces=("eth0", "veth*"),
-        filters=("port 80",),
-        flows=False,
-        packets=True,
-        snaplen=96,
-        sampling=10,
-        flow_capacity=5,
-        ring_bytes=4096,
-        tcx_anchor="head",
-        attach="tcx",
-        store_limit=1 << 30,
-        directory=Path("/keep"),
-    )
+        node="n", interfaces=("eth0", "veth*"), filters=("port 80",), flows=False, packets=True,
+        snaplen=96, sampling=10, flow_capacity=5, ring_bytes=4096, tcx_anchor="head",
+        attach="tcx", store_limit=1 << 30, directory=Path("/keep"),
+    )  # fmt: skip
     assert options.collector_arguments(work) == [
-        f"--listen=unix:{work.path}/s",
-        "--directory=/keep",
-        f"--session={work.name}",
-        "--lease=5",
-        "--keep",
-        "--store-limit=1073741824",
-        "--filter=port 80",
-        "--packets",
-        "--no-flows",
-        "--snaplen=96",
-        "--sampling=10",
-    ]
+        f"--listen=unix:{work.path}/s", "--directory=/keep", f"--session={work.name}",
+        "--lease=5", "--keep", "--store-limit=1073741824", "--filter=port 80", "--packets",
+        "--no-flows", "--snaplen=96", "--sampling=10",
+    ]  # fmt: skip
     assert options.agent_arguments(work) == [
-        f"--connect=unix:{work.path}/s",
-        "--node=n",
-        "--interface=eth0",
-        "--interface=veth*",
-        "--lease=5",
-        "--flow-capacity=5",
-        "--ring-bytes=4096",
-        "--tcx-anchor=head",
+        f"--connect=unix:{work.path}/s", "--node=n", "--interface=eth0", "--interface=veth*",
+        "--lease=5", "--flow-capacity=5", "--ring-bytes=4096", "--tcx-anchor=head",
         "--attach=tcx",
-    ]
+    ]  # fmt: skip
+    work.remove()
+
+
+def test_what_was_not_said_is_left_to_the_children(base: Path) -> None:
+    work = workdir.create(base)
     plain = LocalOptions(node="n")
-    assert f"--directory={work.path}" in plain.collector_arguments(work)
+    assert plain.collector_arguments(work)[1] == f"--directory={work.path}"
+    assert plain.collector_arguments(work)[-1] == "--lease=5"
     assert plain.agent_arguments(work)[-1] == "--lease=5"
     work.remove()
 

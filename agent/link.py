@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from agent.kernel.classifier import FlowChunk, Hit
 
 EVICT_SECONDS = 1.0
+FIRST_EVICT_SECONDS = 0.3
+"""So that the first rows are there soon."""
 STATS_SECONDS = 1.0
 BATCH_BYTES = 512 << 10
 GATHER_SECONDS = 0.005
@@ -204,9 +206,10 @@ class _Stream:
             await self._send(flows=batch)
 
     async def _pump_flows(self) -> None:
+        await asyncio.sleep(FIRST_EVICT_SECONDS)
         while True:
-            await asyncio.sleep(EVICT_SECONDS)
             await self._send_flows(await self.capture.evict())
+            await asyncio.sleep(EVICT_SECONDS)
 
     async def _pump_packets(self) -> None:
         loop = asyncio.get_running_loop()

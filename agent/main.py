@@ -10,24 +10,14 @@ import argparse
 import asyncio
 import os
 import platform
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pyroute2 import AsyncIPRoute
-
-from agent.capture import Capture
-from agent.kernel.attach import supports_tcx
-from agent.kernel.compile import CompileError, Loaded, Sizes, load
-from agent.kernel.interfaces import snapshot
-from agent.link import Identity, Link
-from agent.proto import agentlink_pb2 as pb
+from agent.kernel.compile import CompileError, Loaded, Loading, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from agent.kernel.attach import Method
 
 EXIT_CANNOT_WORK = 3
 
@@ -65,11 +55,15 @@ def _ring_bytes(asked: int) -> int:
     return 1 << max(asked - 1, os.sysconf("SC_PAGE_SIZE") - 1).bit_length()
 
 
-def _load(sizes: Sizes) -> Loaded:
+def _begin(sizes: Sizes) -> Loading:
     if not Path("/proc/sys/kernel/unprivileged_bpf_disabled").exists():
         _cannot(f"this kernel ({os.uname().release}) has no BPF: CONFIG_BPF_SYSCALL is needed")
+    return Loading(sizes)
+
+
+def _finish(loading: Loading) -> Loaded:
     try:
-        return load(sizes)
+        return loading.finish()
     except CompileError as error:
         _cannot(f"the eBPF programs cannot be loaded here: {error}")
     except OSError as error:
@@ -78,67 +72,17 @@ def _load(sizes: Sizes) -> Loaded:
         _cannot(f"bpf(2) failed: {error.strerror}")
 
 
-def _method(asked: str, program: int) -> Method:
-    if asked == "clsact":
-        return "clsact"
-    if supports_tcx(program, 1):  # loopback, which every namespace has
-        return "tcx"
-    if asked == "tcx":
-        _cannot(f"this kernel ({os.uname().release}) has no TCX links: use --attach clsact")
-    return "clsact"
-
-
-async def _agent_ip(netlink: AsyncIPRoute) -> str:
-    """Of the node: the first address of an interface that is up, IPv4 if there is one."""
-    import ipaddress  # noqa: PLC0415
-
-    found = [
-        ipaddress.IPv6Address(address)
-        for interface in (await snapshot(netlink)).values()
-        if interface.up and not interface.loopback
-        for address in interface.addresses
-    ]
-    usable = [a.ipv4_mapped or a for a in found if not a.is_link_local]
-    usable.sort(key=lambda a: a.version)
-    return str(usable[0]) if usable else "127.0.0.1"
-
-
-async def _run(options: argparse.Namespace, loaded: Loaded, sizes: Sizes) -> str:
-    async with AsyncIPRoute() as netlink:
-        method = _method(options.attach, loaded.programs["nobs_eth_in"])
-        capture = await Capture.open(
-            netlink, loaded, method=method, anchor=options.tcx_anchor, patterns=options.interface
-        )
-        identity = Identity(
-            node=options.node,
-            agent_ip=options.agent_ip or await _agent_ip(netlink),
-            flow_capacity=sizes.flow_capacity,
-            ring_bytes=sizes.ring_bytes,
-            features=[
-                pb.Feature(name="flows", available=True),
-                pb.Feature(name="packets", available=True),
-                pb.Feature(
-                    name="tcx",
-                    available=method == "tcx",
-                    reason="" if method == "tcx" else "clsact was asked for, or no TCX here",
-                ),
-            ],
-        )
-        link = Link(capture, identity, options.lease)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, link.stop, signal.Signals(number).name)
-        try:
-            return await link.run(options.connect)
-        finally:
-            await capture.close()
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     sizes = Sizes(options.flow_capacity, _ring_bytes(options.ring_bytes))
-    loaded = _load(sizes)
-    reason = asyncio.run(_run(options, loaded, sizes))
+    loading = _begin(sizes)
+    # These imports take as long as a third of the compilation: meanwhile.
+    from agent.run import CannotWork, run  # noqa: PLC0415
+
+    try:
+        reason = asyncio.run(run(options, _finish(loading), sizes))
+    except CannotWork as error:
+        _cannot(str(error))
     print(f"netobserv-agent: ended: {reason}", file=sys.stderr)  # noqa: T201
 
 

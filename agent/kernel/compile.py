@@ -8,7 +8,6 @@ Unix socket (SCM_RIGHTS).
 from __future__ import annotations
 
 import array
-import json
 import os
 import socket
 import subprocess
@@ -62,24 +61,35 @@ def source() -> str:
     return "\n".join(["#include <linux/types.h>", wire.c_declarations(), *parts])
 
 
+class Loading:
+    """A compilation under way in its child; finish() it once."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115  closed by finish()
+        numbers = (theirs.fileno(), sizes.flow_capacity, sizes.ring_bytes)
+        with theirs:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "agent.kernel.compile", *map(str, numbers)],
+                pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL,
+                stdout=self._messages, stderr=self._messages,
+            )  # fmt: skip
+
+    def finish(self) -> Loaded:
+        """CompileError with the reason if the child has failed."""
+        with self._ours, self._messages:
+            fds = _receive(self._ours)
+            self._child.wait()
+            if fds is None:
+                self._messages.seek(0)
+                raise CompileError(_reason(self._messages.read().decode(errors="replace")))
+        maps = {name: Map.from_fd(fd) for name, fd in zip(MAPS, fds, strict=False)}
+        return Loaded(dict(zip(PROGRAMS, fds[len(MAPS) :], strict=True)), maps)
+
+
 def load(sizes: Sizes) -> Loaded:
-    """Compile and load in a child; CompileError with the reason if it fails."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    arguments = [str(theirs.fileno()), str(sizes.flow_capacity), str(sizes.ring_bytes)]
-    with ours, theirs, tempfile.TemporaryFile() as messages:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "agent.kernel.compile", *arguments],
-            pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL,
-            stdout=messages, stderr=messages,
-        )  # fmt: skip
-        theirs.close()
-        fds = _receive(ours)
-        child.wait()
-        if fds is None:
-            messages.seek(0)
-            raise CompileError(_reason(messages.read().decode(errors="replace")))
-    maps = {name: Map.from_fd(fd) for name, fd in zip(MAPS, fds, strict=False)}
-    return Loaded(dict(zip(PROGRAMS, fds[len(MAPS) :], strict=True)), maps)
+    """Compile and load; CompileError with the reason if that fails."""
+    return Loading(sizes).finish()
 
 
 def _receive(sock: socket.socket) -> list[int] | None:
@@ -120,7 +130,8 @@ def _child(fd: int, flow_capacity: int, ring_bytes: int) -> None:
     programs = [unit.load_func(name, bcc.BPF.SCHED_CLS).fd for name in PROGRAMS]
     maps = [unit[name].map_fd for name in MAPS]
     with socket.socket(fileno=fd) as sock:
-        socket.send_fds(sock, [json.dumps(PROGRAMS).encode()], array.array("i", maps + programs))
+        socket.send_fds(sock, [b"loaded"], array.array("i", maps + programs))
+    os._exit(0)  # LLVM takes its time to tear down what goes anyway
 
 
 if __name__ == "__main__":

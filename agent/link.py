@@ -191,6 +191,7 @@ class _Stream:
         await self._send(ack=ack)
         self._note_final(applied)
         await self._send_flows(applied.flows)
+        await self._send_stats()
 
     def _note_final(self, applied: Applied) -> None:
         self.link.final_hits += [_hit(applied.previous, hit) for hit in applied.hits]

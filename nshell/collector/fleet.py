@@ -162,6 +162,11 @@ class Fleet:
         """Names of the nodes that are."""
         return list(self._links)
 
+    async def arrived(self, *, timeout: float) -> list[str]:
+        """Names of the nodes connected; while none has ever come, waits for the first."""
+        await self._until(lambda: bool(self.nodes), timeout)
+        return self.connected()
+
     async def answered(self, number: int, nodes: Sequence[str], *, timeout: float) -> None:
         """Return when every one of these has answered to a generation or is gone, or in time."""
 

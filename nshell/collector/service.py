@@ -77,9 +77,10 @@ class SessionService(SessionServicer):
         except (ChangeError, FilterError) as error:
             await _refuse(context, str(error))
         fleet, number = self._capture.fleet, self._capture.session.present.number
-        nodes = fleet.connected()
+        timeout = (request.timeout_ms or _CHANGE_MS) / 1000
         fleet.announce()
-        await fleet.answered(number, nodes, timeout=(request.timeout_ms or _CHANGE_MS) / 1000)
+        nodes = await fleet.arrived(timeout=timeout)
+        await fleet.answered(number, nodes, timeout=timeout)
         return pb.ChangeReply(
             generation=number,
             filter_ids=ids,

@@ -1,0 +1,129 @@
+"""The README's quick start, really run: a host that talks to a web server, a session on it.
+
+`python -m tests.docs.transcript` prints what the README shows between its
+``console`` fences; the test runs the README's own commands and compares.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pexpect
+
+from tests import network
+from tests.session import NETOBSERV
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PROMPT = "netobserv> "
+READING_SECONDS = 3
+"""What a reader takes to look at the prompt; the agent is up by then."""
+
+SERVER, CLIENT = "10.129.0.1", "10.129.0.48"
+COMMANDS = (
+    "filter peer_ip 10.129.0.48",
+    "wait until SELECT count(*) > 4 FROM flow WHERE DstPort = 8080",
+    "sql SELECT SrcAddr, DstAddr, DstPort, sum(Packets) AS Packets, human_bytes(sum(Bytes)) AS Sent"
+    " FROM flow WHERE DstPort = 8080 GROUP BY 1, 2, 3",
+    "filter reject protocol icmp",
+    "filter",
+    "export pcap web.pcap where 8080 IN (SrcPort, DstPort)",
+    "sql SELECT prot FROM flow",
+    "losses",
+)
+
+SERVE = """
+import http.server, sys
+server = http.server.ThreadingHTTPServer((sys.argv[1], 8080), http.server.SimpleHTTPRequestHandler)
+print("ready"); server.serve_forever()
+"""
+GET = """
+import http.client, sys, time
+for _ in range(300):
+    c = http.client.HTTPConnection(sys.argv[1], 8080, timeout=2)
+    c.request("GET", "/"); c.getresponse().read(); c.close(); time.sleep(0.1)
+"""
+
+
+@contextlib.contextmanager
+def scene() -> Iterator[network.Pair]:
+    """A client that asks a web server for a page ten times a second, for half a minute."""
+    with network.pair() as pair:
+        pair.ours.run("ip", "addr", "add", f"{SERVER}/24", "dev", "eth0")
+        pair.peer.run("ip", "addr", "add", f"{CLIENT}/24", "dev", "eth0")
+        pair.ours.start_python(SERVE, SERVER)
+        pair.peer.start(sys.executable, "-c", GET, SERVER)
+        yield pair
+
+
+@dataclass(slots=True)
+class Exchange:
+    command: str
+    answer: list[str]
+
+
+def run(where: network.Host, commands: Sequence[str], folder: Path) -> list[Exchange]:
+    """Each command with what it printed, on stdout and stderr alike.
+
+    On a terminal, so that a command that fails does not end the session, and a
+    dumb one, so that what comes is lines.
+    """
+    words = where.words("env", "TERM=dumb", NETOBSERV, "shell", "--local", "-i", "eth0",
+                        "--packets")  # fmt: skip
+    child = pexpect.spawn(words[0], words[1:], cwd=str(folder), encoding="utf-8", timeout=30,
+                          dimensions=(50, 200), echo=False)  # fmt: skip
+    child.expect_exact(PROMPT)
+    time.sleep(READING_SECONDS)
+    exchanges = []
+    try:
+        for command in commands:
+            child.sendline(command)
+            child.expect_exact(PROMPT)
+            lines = _lines(child.before)
+            exchanges.append(Exchange(command, lines))
+        child.sendline("quit")
+        child.expect(pexpect.EOF)
+        exchanges.append(Exchange("quit", _lines(child.before)))
+    finally:
+        child.close(force=True)
+    return exchanges
+
+
+def _lines(text: str | None) -> list[str]:
+    return [line.rstrip() for line in (text or "").splitlines() if line.strip()]
+
+
+def show(exchanges: Sequence[Exchange]) -> str:
+    return "\n".join(
+        "\n".join([f"{PROMPT}{exchange.command}", *exchange.answer]) for exchange in exchanges
+    )
+
+
+def parse(text: str) -> list[Exchange]:
+    """A shown transcript taken apart again."""
+    exchanges: list[Exchange] = []
+    for line in text.splitlines():
+        if line.startswith(PROMPT):
+            exchanges.append(Exchange(line.removeprefix(PROMPT), []))
+        elif exchanges and line.strip():
+            exchanges[-1].answer.append(line.rstrip())
+    return exchanges
+
+
+def alike(line: str) -> str:
+    """A line without what differs from run to run: figures and widths."""
+    line = re.sub(r"\d[\d,.]*( ?(ms|s|kB|MB|B)\b)?", "N", line)
+    return re.sub(r"[-\s]+", " ", line).strip()
+
+
+if __name__ == "__main__":
+    with scene() as pair_, tempfile.TemporaryDirectory() as folder_:
+        sys.stdout.write(show(run(pair_.ours, COMMANDS, Path(folder_))) + "\n")

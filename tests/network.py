@@ -211,7 +211,8 @@ class Tcpdump:
         self.file = file
         self._process = where.start(
             "tcpdump", "-i", interface, "-w", file, "-U", "-n", "-B", "65536", "-Z", "root",
-            "--immediate-mode", "--time-stamp-precision=nano", *words, stderr=subprocess.PIPE, text=True,
+            "--immediate-mode", "--time-stamp-precision=nano", *words,
+            stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self._process.stderr is not None
         for line in self._process.stderr:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import apsw
-import msgpack  # type: ignore[import-untyped]  # it has none
+import msgpack  # it has none
 
 from nshell.collector import schema
 from nshell.collector.sqlerrors import Names, QueryError, explain, refusal

@@ -188,7 +188,7 @@ async def _next_reply(call: Any) -> pb.QueryReply | None:
 async def _chunks(
     call: Any, first: pb.QueryReply | None, answer: Answer
 ) -> AsyncGenerator[Sequence[Row], None]:
-    import msgpack  # type: ignore[import-untyped]
+    import msgpack
 
     reply = first
     async with _translated(call):

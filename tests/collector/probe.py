@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import grpc.aio
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 
 from agent import wire
 from agent.proto import agentlink_pb2 as agent_pb

@@ -1,4 +1,4 @@
-"""The README says what is so: its quick start is run, its commands exist, its figures have a bench."""
+"""The README says what is so: its quick start is run, its commands and targets exist."""
 
 from __future__ import annotations
 

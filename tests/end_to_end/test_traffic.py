@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import dpkt
 import pytest
 
 from tests import network
@@ -159,6 +160,25 @@ def test_an_export_has_tcpdumps_packets(
         for a, b in zip(in_order(exported), in_order(expected), strict=True)
     ]
     assert max(apart) < 1_000_000, "within 1 ms of tcpdump's"
+
+
+def test_dpkt_reads_the_pcap_with_its_nanoseconds(recorded: Recorded, tmp_path: Path) -> None:
+    file = tmp_path / "ours.pcap"
+    recorded.session.do(f"export pcap {file} where Proto = 6 AND Etype = 2048")
+    rows = recorded.session.sql(
+        "SELECT TimeNs, SrcPort, Flags FROM packet WHERE Proto = 6 AND Etype = 2048 ORDER BY TimeNs"
+    )
+    with file.open("rb") as opened:
+        read_back = [
+            (time, dpkt.ethernet.Ethernet(data)) for time, data in dpkt.pcap.Reader(opened)
+        ]
+    assert [(frame.ip.tcp.sport, frame.ip.tcp.flags) for _, frame in read_back] == [
+        (r["SrcPort"], r["Flags"]) for r in rows
+    ]
+    # dpkt tells the time as a float, which has no room for the last digits.
+    assert all(
+        abs(time - r["TimeNs"] / 1e9) < 1e-6 for (time, _), r in zip(read_back, rows, strict=True)
+    )
 
 
 def in_order(packets: list[Seen]) -> list[Seen]:

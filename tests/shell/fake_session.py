@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 import grpc.aio
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 
 from nshell.filters import MAX_RULES, FilterError, parse_rule
 from nshell.proto import session_pb2 as pb

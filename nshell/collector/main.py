@@ -85,9 +85,7 @@ def _command(
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # No linear algebra here: its threads would only cost memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    settings = Settings(
-        flows=not no_flows, packets=packets, snaplen=snaplen, sampling=sampling or 1
-    )
+    settings = Settings(flows=not no_flows, packets=packets, snaplen=snaplen, sampling=sampling)
     try:
         session = make_session(filters, settings)
     except (ChangeError, FilterError) as error:

@@ -91,6 +91,56 @@ def _check(
         raise DecodeError("packet batch has a record shorter than its packet")
 
 
+@dataclass(frozen=True, slots=True)
+class _Frames:
+    """The packets of a batch as they go to the file, and where they stand."""
+
+    heads: NDArray[Any]
+    octets: NDArray[np.uint8]
+    """The records, with tags put back and padding cleared."""
+    data: NDArray[np.int64]
+    """Where each frame starts in them."""
+    cap_len: NDArray[np.int64]
+    length: NDArray[np.int64]
+    """On the wire."""
+
+    @property
+    def padded(self) -> NDArray[np.int64]:
+        """Bytes that each frame fills in its block."""
+        return (self.cap_len + 3) & ~3
+
+
+def _frames(records: bytes, context: NodeContext) -> _Frames | None:
+    """None when there is no packet; DecodeError if this is no run of records."""
+    size = len(records)
+    words = np.zeros((size + 7) // 8 * 2, "<u4")
+    octets = words.view(np.uint8)
+    octets[:size] = np.frombuffer(records, np.uint8)
+    try:
+        starts = _starts(words, size)
+        heads = _heads(words, starts)
+    except IndexError:
+        raise DecodeError("packet batch ends inside a record") from None
+    if not len(heads):
+        return None
+    _check(words, starts, heads, size)
+    table = context.interfaces
+    link_type = _per_interface(heads["ifindex"], lambda index: table.get(index).link_type)
+    tag_lost = (heads["vlan_proto"] != 0) & (link_type == ETHERNET)
+    tag_back = tag_lost & (heads["cap_len"] >= _MACS_BYTES)
+    data = starts + _DATA
+    _insert_tags(words, data[tag_back], heads[tag_back])
+    frames = _Frames(
+        heads,
+        octets,
+        data=data - _TAG_BYTES * tag_back,
+        cap_len=heads["cap_len"].astype(np.int64) + _TAG_BYTES * tag_back,
+        length=heads["orig_len"].astype(np.int64) + _TAG_BYTES * tag_lost,
+    )
+    _clear_padding(octets, frames.data + frames.cap_len)
+    return frames
+
+
 def _insert_tags(
     words: NDArray[np.uint32],
     data: NDArray[np.int64],
@@ -111,47 +161,35 @@ def _clear_padding(octets: NDArray[np.uint8], ends: NDArray[np.int64]) -> None:
 
 
 def _boundaries(
-    heads: NDArray[Any],
-    cap_len: NDArray[np.int64],
-    *,
-    length: NDArray[np.int64],
-    interface: NDArray[np.int64],
-    time_ns: NDArray[np.int64],
+    frames: _Frames, *, interface: NDArray[np.int64], time_ns: NDArray[np.int64]
 ) -> memoryview:
     """Between two packets: the end of one block and the start of the next."""
-    count = len(heads)
-    total = ((cap_len + 3) & ~3) + pcapng.EPB_OVERHEAD
+    count = len(frames.heads)
     between = np.zeros(count + 1, _BOUNDARY)
     head, tail = between["head"][:count], between["tail"][1:]
     head["type"] = pcapng.ENHANCED_PACKET
-    head["total"] = tail["total"] = total
+    head["total"] = tail["total"] = frames.padded + pcapng.EPB_OVERHEAD
     head["interface"] = interface
     head["time_high"] = time_ns >> 32
     head["time_low"] = time_ns & 0xFFFFFFFF
-    head["cap_len"] = cap_len
-    head["orig_len"] = length
+    head["cap_len"] = frames.cap_len
+    head["orig_len"] = frames.length
     tail["flags_code"], tail["flags_length"] = pcapng.FLAGS_OPTION
-    tail["flags"] = np.where(heads["direction"] == 0, pcapng.INBOUND, pcapng.OUTBOUND)
+    inbound = frames.heads["direction"] == 0
+    tail["flags"] = np.where(inbound, pcapng.INBOUND, pcapng.OUTBOUND)
     return memoryview(between.tobytes())
 
 
-def _join(
-    octets: NDArray[np.uint8],
-    data: NDArray[np.int64],
-    padded: NDArray[np.int64],
-    between: memoryview,
-) -> bytes:
-    packets = memoryview(octets.data)
+def _join(frames: _Frames, between: memoryview) -> bytes:
+    packets = memoryview(frames.octets.data)
+    starts, ends = frames.data.tolist(), (frames.data + frames.padded).tolist()
     step, tail = _BOUNDARY.itemsize, pcapng.EPB_TAIL.itemsize
-    pieces: list[memoryview] = [between] * (2 * len(data) + 1)
-    pieces[0::2] = [between[at : at + step] for at in range(0, step * (len(data) + 1), step)]
+    pieces: list[memoryview] = [between] * (2 * len(starts) + 1)
+    pieces[0::2] = [between[at : at + step] for at in range(0, step * (len(starts) + 1), step)]
     # No block ends before the first packet and none starts after the last.
     pieces[0] = pieces[0][tail:]
     pieces[-1] = pieces[-1][:tail]
-    pieces[1::2] = [
-        packets[start:end]
-        for start, end in zip(data.tolist(), (data + padded).tolist(), strict=True)
-    ]
+    pieces[1::2] = [packets[start:end] for start, end in zip(starts, ends, strict=True)]
     return b"".join(pieces)
 
 
@@ -208,48 +246,25 @@ def decode_packets(
     interface_id numbers the interfaces of the files; DecodeError tells of bytes
     that are not a run of ring records.
     """
-    size = len(batch.records)
-    words = np.zeros((size + 7) // 8 * 2, "<u4")
-    octets = words.view(np.uint8)
-    octets[:size] = np.frombuffer(batch.records, np.uint8)
-    try:
-        starts = _starts(words, size)
-        heads = _heads(words, starts)
-    except IndexError:
-        raise DecodeError("packet batch ends inside a record") from None
-    if not len(heads):
+    frames = _frames(batch.records, context)
+    if frames is None:
         return None
-    _check(words, starts, heads, size)
-
-    table = context.interfaces
-    link_type = _per_interface(heads["ifindex"], lambda index: table.get(index).link_type)
-    tag_lost = (heads["vlan_proto"] != 0) & (link_type == ETHERNET)
-    tag_back = tag_lost & (heads["cap_len"] >= _MACS_BYTES)
-    data = starts + _DATA
-    _insert_tags(words, data[tag_back], heads[tag_back])
-    data = data - _TAG_BYTES * tag_back
-    cap_len = heads["cap_len"].astype(np.int64) + _TAG_BYTES * tag_back
-    length = heads["orig_len"].astype(np.int64) + _TAG_BYTES * tag_lost
-    _clear_padding(octets, data + cap_len)
-
+    heads, table = frames.heads, context.interfaces
     time_ns = heads["time_ns"].astype(np.int64) + batch.clock_offset_ns
-    padded = (cap_len + 3) & ~3
     between = _boundaries(
-        heads,
-        cap_len,
-        length=length,
+        frames,
         interface=_per_interface(heads["ifindex"], lambda index: interface_id(table.get(index))),
         time_ns=time_ns,
     )
     columns = _columns(heads, context, texts=texts, generations=generations)
     columns |= {
         "TimeNs": time_ns.tolist(),
-        "Length": length.tolist(),
-        "CapLen": cap_len.tolist(),
+        "Length": frames.length.tolist(),
+        "CapLen": frames.cap_len.tolist(),
     }
-    ends = np.cumsum(padded + pcapng.EPB_OVERHEAD)
+    sizes = frames.padded + pcapng.EPB_OVERHEAD
     return PacketBlocks(
-        _join(octets, data, padded, between),
-        ends - (padded + pcapng.EPB_OVERHEAD),
+        _join(frames, between),
+        np.cumsum(sizes) - sizes,
         Rows("packet", len(heads), columns, {"Node": context.node}),
     )

@@ -198,3 +198,35 @@ def test_every_packet_is_accounted_for(recorded: Recorded) -> None:
     assert recorded.session.value("SELECT sum(Packets) FROM flow") == counters["flow_accepted"]
     assert recorded.session.value("SELECT count(*) FROM packet") == counters["packet_accepted"]
     assert recorded.session.value("SELECT ifnull(sum(Count), 0) FROM loss") == 0
+
+
+def test_later_fragments_belong_to_the_flow_of_their_first_one(pair: Pair, tmp_path: Path) -> None:
+    file = str(tmp_path / "fragments.pcap")
+    with session(pair.ours, "-i", "eth0", "--filter", "icmp_type echo-request") as live:
+        dump = Tcpdump(pair.ours, "eth0", file, f"ip and src {pair.peer4}")
+        pair.peer.run("ping", "-q", "-c", "5", "-i", "0.05", "-s", "4000", pair.ours4)
+        dump.stop()
+        live.settle("SELECT sum(Packets) FROM flow", least=15)
+        frames = tshark(file, ["frame.len"])
+        assert len(frames) == 15, "three fragments each"
+        assert live.sql(
+            "SELECT IcmpType, sum(Packets) AS Packets, sum(Bytes) AS Bytes FROM flow GROUP BY 1"
+        ) == [{"IcmpType": 8, "Packets": 15, "Bytes": sum(int(n) for (n,) in frames)}]
+        assert live.value("SELECT Value FROM counter WHERE Name = 'fragment_followed'") == 20
+
+
+def test_hits_can_be_selected_and_add_up(pair: Pair) -> None:
+    with session(pair.ours, "-i", "eth0", "--filter", "reject protocol icmp") as live:
+        live.do("filter protocol icmp", "filter protocol udp port 7001")
+        pair.peer.run("ping", "-q", "-c", "4", "-i", "0.05", pair.ours4)
+        pair.ours.start_python(network.SINK, pair.ours4, "7001")
+        pair.peer.python(network.UDP_SEND, pair.ours4, "7001", 7, 100, 1000)
+        live.settle("SELECT sum(FlowHits) FROM filter_log WHERE FilterId = 3", least=7)
+        hits = live.sql(
+            """SELECT FilterId, Filter, FlowHits FROM filter_log
+            WHERE Generation = 3 AND FilterId IS NOT NULL ORDER BY Position"""
+        )
+        assert [(r["FilterId"], r["FlowHits"]) for r in hits] == [(1, 8), (2, 0), (3, 7)]
+        assert live.value("SELECT sum(Packets) FROM flow") == 7
+        (listed,) = live.do("filter list")
+        assert [row["flow hits"] for row in listed] == [8, 0, 7]

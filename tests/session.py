@@ -72,6 +72,23 @@ class Session:
                     return found
                 found.append(document)
 
+    def narrate(self, line: str) -> str:
+        """Run one command that prints text; the text."""
+        mark = f"mark-{next(self._marks)}"
+        for each in (line, f"sql SELECT '{mark}' AS mark;"):
+            self.tell(each)
+        assert self._process.stdout is not None
+        text = ""
+        while f'[\n {{"mark": "{mark}"}}\n]\n' not in text:
+            more = self._process.stdout.readline()
+            assert more, self.narration[-3:]
+            text += more
+        return text.split('[\n {"mark"')[0]
+
+    def end_input(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
     def sql(self, query: str) -> list[Row]:
         (rows,) = self.do(f"sql {' '.join(query.split())};")
         assert isinstance(rows, list)
@@ -117,7 +134,7 @@ class Session:
 
     def quit(self, timeout: float = 20) -> int:
         """Exit status."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ValueError):
             self.tell("quit")
         return self.wait(timeout)
 

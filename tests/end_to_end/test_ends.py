@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pytest
 from tests import network
 from tests.network import sh
 from tests.session import Session, once, session
+from tests.shell.processes import alive, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,69 +31,67 @@ LEASE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What a session could leave: all of it belongs to this host or this machine."""
+    """What one session has made, read while it runs; other sessions may come and go."""
 
     programs: frozenset[int]
     maps: frozenset[int]
     links: frozenset[int]
-    filters: str
-    directories: frozenset[str]
-    processes: frozenset[str]
+    pids: frozenset[int]
+    directory: Path
+    before: str
+    """The host's qdiscs and filters before the session."""
 
     @classmethod
-    def of(cls, host: Host) -> Traces:
+    def of(cls, live: Session, before: str) -> Traces:
+        processes = live.processes()
+        ids = {kind: _held(processes["agent"], kind) for kind in ("prog_id", "map_id", "link_id")}
+        text = live.narrate("status")
+        directory = Path(text.split("directory")[1].split()[0])
+        assert directory.is_dir()
+        assert len(ids["prog_id"]) >= 4
         return cls(
-            _ids("prog"),
-            _ids("map"),
-            _ids("link"),
-            host.run("tc", "qdisc", "show") + host.run("tc", "filter", "show", "dev", "eth0",
-                                                       "ingress"),
-            frozenset(str(p) for p in _session_directories()),
-            frozenset(_processes()),
+            ids["prog_id"], ids["map_id"], ids["link_id"],
+            frozenset((live.pid, *processes.values())), directory, before,
         )  # fmt: skip
 
-
-def _ids(kind: str) -> frozenset[int]:
-    listed = json.loads(sh("bpftool", "-j", kind, "show") or "[]")
-    return frozenset(entry["id"] for entry in listed if _is_ours(entry, kind))
-
-
-def _is_ours(entry: dict[str, object], kind: str) -> bool:
-    """Programs and maps of other users of this machine come and go."""
-    if kind == "prog":
-        return str(entry.get("name", "")).startswith("nobs_")
-    return kind == "link" or entry.get("name") in {"rulesets", "flows0", "homes", "ring"}
-
-
-def _session_directories() -> list[Path]:
-    places = {os.environ.get("XDG_RUNTIME_DIR", "/tmp"), "/tmp"}
-    return [found for place in places for found in Path(place).glob("netobserv-*")]
+    def left(self, host: Host) -> list[str]:
+        """What of it is still there."""
+        found = [
+            f"{kind} {number}"
+            for kind, made in (("prog", self.programs), ("map", self.maps), ("link", self.links))
+            for number in made & _existing(kind)
+        ]
+        found += [f"process {pid}" for pid in self.pids if alive(pid)]
+        found += [str(self.directory)] if self.directory.exists() else []
+        now = tc(host)
+        return found + ([now] if now != self.before else [])
 
 
-def _processes() -> list[str]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if (
-            b"nshell.collector.main" in words
-            or b"agent.main" in words
-            or (b"agent.kernel.compile" in words)
-        ):
-            found.append(entry.name)
-    return found
+def tc(host: Host) -> str:
+    show = host.run("tc", "qdisc", "show")
+    for hook in ("ingress", "egress"):
+        show += host.run("tc", "filter", "show", "dev", "eth0", hook, check=False)
+    return show
 
 
-def left_behind(host: Host, before: Traces, *, seconds: float) -> Traces | None:
-    """What is still there after so long, None if nothing."""
+def _held(pid: int, what: str) -> frozenset[int]:
+    """Ids of the BPF objects that a process has open."""
+    text = "".join(f.read_text() for f in Path(f"/proc/{pid}/fdinfo").iterdir())
+    return frozenset(int(n) for n in re.findall(rf"^{what}:\s+(\d+)", text, re.MULTILINE))
+
+
+def _existing(kind: str) -> frozenset[int]:
+    return frozenset(entry["id"] for entry in json.loads(sh("bpftool", "-j", kind, "show") or "[]"))
+
+
+def left_behind(traces: Traces, host: Host, *, seconds: float) -> list[str]:
+    """What is still there after so long."""
     end = time.monotonic() + seconds
-    while (now := Traces.of(host)) != before:
+    while left := traces.left(host):
         if time.monotonic() > end:
-            return now
+            return left
         time.sleep(0.25)
-    return None
+    return []
 
 
 def by_quit(live: Session) -> None:
@@ -99,7 +99,8 @@ def by_quit(live: Session) -> None:
 
 
 def by_end_of_input(live: Session) -> None:
-    live.close()
+    live.end_input()
+    assert live.wait() == 0
 
 
 def by_sigterm(live: Session) -> None:
@@ -130,51 +131,51 @@ def by_killing_shell_and_collector(live: Session) -> None:
 
 @pytest.mark.parametrize(
     "end",
-    [by_quit, by_sigterm, by_sigint, by_killing_the_shell, by_killing_the_collector],
-)
+    [by_quit, by_end_of_input, by_sigterm, by_sigint, by_killing_the_shell,
+     by_killing_the_collector],
+)  # fmt: skip
 @pytest.mark.parametrize("attach", ["tcx", "clsact"])
 def test_nothing_is_left(pair: Pair, end: Callable[[Session], None], attach: str) -> None:
-    before = Traces.of(pair.ours)
+    before = tc(pair.ours)
     with session(pair.ours, "--packets", "--attach", attach, "--filter", "port 1-100") as live:
         pair.peer.run("ping", "-q", "-c", "2", "-i", "0.05", pair.ours4)
-        assert Traces.of(pair.ours).programs != before.programs, "the capture runs"
+        traces = Traces.of(live, before)
+        assert len(traces.links) == (2 if attach == "tcx" else 0)
+        assert (tc(pair.ours) != before) == (attach == "clsact")
         end(live)
-        assert left_behind(pair.ours, before, seconds=3 * LEASE) is None
+        assert left_behind(traces, pair.ours, seconds=3 * LEASE) == []
 
 
 def test_when_shell_and_collector_are_killed_the_next_start_removes_the_files(pair: Pair) -> None:
-    before = Traces.of(pair.ours)
     with session(pair.ours, "-i", "eth0") as live:
+        traces = Traces.of(live, tc(pair.ours))
         by_killing_shell_and_collector(live)
         time.sleep(2 * LEASE)
-        now = Traces.of(pair.ours)
-        assert (now.programs, now.links, now.processes) == (
-            before.programs, before.links, before.processes,
-        )  # fmt: skip
+        # Any start removes it, another session's too.
+        assert traces.left(pair.ours) in ([str(traces.directory)], [])
         assert once(pair.ours, "shell", "--local", "-i", "eth0", "-c", "status").returncode == 0
-        assert left_behind(pair.ours, before, seconds=LEASE) is None
+        assert traces.left(pair.ours) == []
 
 
 @pytest.mark.parametrize("attach", ["tcx", "clsact"])
 def test_a_killed_agent_is_started_again_and_captures_under_the_same_filters(
     pair: Pair, attach: str
 ) -> None:
-    before = Traces.of(pair.ours)
+    before = tc(pair.ours)
     with session(pair.ours, "-i", "eth0", "--attach", attach, "--filter", "port 7001") as live:
+        first = Traces.of(live, before)
         killed = live.processes()["agent"]
         os.kill(killed, signal.SIGKILL)
-        end = time.monotonic() + 20
-        while live.processes().get("agent") in (None, killed) and time.monotonic() < end:
-            time.sleep(0.2)
+        eventually(lambda: live.processes().get("agent") not in (None, killed), "another agent")
         live.do("wait until SELECT count(*) = 1 FROM agent WHERE Connected timeout 20s;", "wait 1s")
         filters = pair.ours.run("tc", "filter", "show", "dev", "eth0", "ingress")
-        assert filters.count("direct-action") == (1 if attach == "clsact" else 0), (
-            "swept, not doubled"
-        )
+        assert filters.count("direct-action") == (1 if attach == "clsact" else 0), "swept"
         pair.ours.start_python(network.SINK, pair.ours4, "7001,7002")
         pair.peer.python(network.UDP_SEND, pair.ours4, "7001,7002", 10, 100, 1000)
         live.settle("SELECT sum(Packets) FROM flow", least=10)
         assert live.sql("SELECT DISTINCT DstPort FROM flow") == [{"DstPort": 7001}]
         assert any("agent" in line and "again" in line for line in live.narration)
+        second = Traces.of(live, before)
         assert live.quit() == 0
-        assert left_behind(pair.ours, before, seconds=LEASE) is None
+        assert left_behind(first, pair.ours, seconds=LEASE) == []
+        assert left_behind(second, pair.ours, seconds=LEASE) == []

@@ -18,6 +18,9 @@ VERSION = 1
 NO_RULE = 64
 """Rule index of a packet that no rule decided."""
 
+MAX_ADDRESSES = 65_536
+"""Addresses and prefixes that one generation's rules may name together."""
+
 _C_TYPES = {"u1": "u8", "u2": "u16", "u4": "u32", "u8": "u64"}
 
 
@@ -185,5 +188,6 @@ def c_declarations() -> str:
     return (
         f"#define NO_RULE {NO_RULE}\n"
         f"#define OTHER_INTERFACES {OTHER_INTERFACES}\n"
+        f"#define MAX_ADDRESSES {MAX_ADDRESSES}\n"
         f"{records}struct counters {{\n{counters}}};\n"
     )

@@ -14,7 +14,7 @@
 #define ntoh16(x) ((u16)__builtin_bswap16(x)) /* little-endian machines: amd64, arm64, ppc64le */
 
 #define MAX_SNAP 66560   /* 64 KiB of payload and its headers, as on loopback */
-#define ADDRESSES 131072 /* of both slots together */
+#define ADDRESSES (2 * MAX_ADDRESSES) /* of both slots together */
 
 struct control {
     u64 word;        /* bit 0: rule slot, bit 1: flow slot */

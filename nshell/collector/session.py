@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agent.wire import MAX_ADDRESSES
 from nshell.filters import MAX_RULES, Rule, parse_rule
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ class Session:
         )
         if after == before:
             return
+        _check_addresses(after.rules)
         self.present = replace(after, number=before.number + 1, changed_ns=time.time_ns())
 
     def _numbered(self, rule: Rule) -> NumberedRule:
@@ -172,6 +174,18 @@ def _present(ids: Sequence[int]) -> str:
     if len(ids) == 1:
         return f"there is only {ids[0]}"
     return f"there are {', '.join(map(str, ids[:-1]))} and {ids[-1]}"
+
+
+def _check_addresses(rules: Sequence[NumberedRule]) -> None:
+    named = sum(
+        len(prefixes)
+        for each in rules
+        for prefixes in (each.rule.src, each.rule.dst, each.rule.either, each.rule.peer)
+    )
+    if named > MAX_ADDRESSES:
+        raise ChangeError(
+            f"{named:,} addresses in all filters together: {MAX_ADDRESSES:,} are the limit"
+        )
 
 
 def _check_count(count: int) -> None:

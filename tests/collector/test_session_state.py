@@ -168,3 +168,13 @@ def test_the_desired_state_says_all_of_a_rule() -> None:
     ]
     assert [(each.mask, each.value) for each in rule.tcp_flags] == [(0x12, 0x02)]
     assert (list(rule.direction), list(rule.interface)) == ([1], ["eth*"])
+
+
+def test_more_addresses_than_an_agent_holds_are_refused_and_nothing_changes() -> None:
+    session = Session(Settings())
+    hosts = [f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" for n in range(40_000)]
+    session.add_filter(["peer_ip", ",".join(hosts)])
+    before = session.present
+    with pytest.raises(ChangeError, match=r"80,000 addresses .* 65,536 are the limit"):
+        session.add_filter(["peer_ip", ",".join(hosts)])
+    assert session.present == before

@@ -74,3 +74,8 @@ def human_ms(milliseconds: float) -> str:
 def plural(count: int, noun: str) -> str:
     """ "1 row", "1,234 rows"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def brief(text: str, *, most: int = 120) -> str:
+    """A text of at most so many characters; what is cut is said by an ellipsis."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."

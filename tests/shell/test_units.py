@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nshell.shell.units import (
+    brief,
     human_bytes,
     human_elapsed,
     human_ms,
@@ -74,3 +75,8 @@ def test_times_and_counts_read_naturally() -> None:
     assert human_ms(12_345) == "12.3 s"
     assert plural(1, "row") == "1 row"
     assert plural(1234, "row") == "1,234 rows"
+
+
+def test_a_long_text_is_cut_where_it_is_shown_and_says_so() -> None:
+    assert brief("short") == "short"
+    assert brief("x" * 200, most=10) == "xxxxxxx..."

@@ -8,7 +8,7 @@ from nshell.filters import parse_rule
 from nshell.shell.commands.acks import applied
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
 from nshell.shell.kinds import FilterId, FilterIds, FilterWords
-from nshell.shell.units import plural
+from nshell.shell.units import brief, plural
 from nshell.shell.values import Result, Table
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def add(ctx: Context, rule: Annotated[tuple[str, ...], FilterWords()]) -> 
         filter add protocol icmp
     """
     reply = await ctx.client.add_filter(rule)
-    return applied(f"{_named(reply.filter_ids)} added: {parse_rule(rule).text}", reply)
+    return applied(f"{_named(reply.filter_ids)} added: {brief(parse_rule(rule).text)}", reply)
 
 
 async def show(ctx: Context) -> Result:
@@ -66,10 +66,12 @@ async def show(ctx: Context) -> Result:
         filter list
     """
     status = await ctx.client.status()
+    # Whole in json and csv, and in the table filter_log.
+    spell = brief if ctx.settings.format == "table" else str
     rows = [
         (
             rule.id,
-            rule.text,
+            spell(rule.text),
             rule.flow_hits,
             rule.packet_hits,
             _applied_on(status),
@@ -103,7 +105,7 @@ async def replace(
         filter replace 3 peer_ip 10.129.0.49
     """
     reply = await ctx.client.replace_filter(number, rule)
-    text = parse_rule(rule).text
+    text = brief(parse_rule(rule).text)
     return applied(f"{_named(reply.filter_ids or (number,))} replaced: {text}", reply)
 
 

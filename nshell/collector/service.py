@@ -42,6 +42,7 @@ T = TypeVar("T")
 
 _WATCH_MS = 500
 _CHANGE_MS = 5000
+_SETTLE_SECONDS = 0.25
 
 
 class SessionService(SessionServicer):
@@ -93,6 +94,7 @@ class SessionService(SessionServicer):
     ) -> AsyncIterator[pb.QueryReply]:
         """Rows of a query, in pieces."""
         started = time.monotonic()
+        await self._settle()
         query = await self._call(
             partial(
                 Query,
@@ -127,6 +129,7 @@ class SessionService(SessionServicer):
             await _refuse(
                 context, f"unknown format {request.format!r}: there are {', '.join(FORMATS)}"
             )
+        await self._settle()
         try:
             export = await self._call(partial(self._export, request))
         except QueryError as error:
@@ -233,6 +236,10 @@ class SessionService(SessionServicer):
                 tables=[_table(reader, table) for table in schema.TABLES],
                 functions=(*own, *others),
             )
+
+    async def _settle(self) -> None:
+        """What was acknowledged before a question is there when it is answered."""
+        await self._capture.store.settle(timeout=_SETTLE_SECONDS)
 
     async def _call(self, work: Callable[[], T]) -> T:
         return await call(self._executor, work)

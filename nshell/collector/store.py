@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -137,6 +138,13 @@ class Store:
     async def flush(self) -> None:
         """Return when everything handed in so far is committed."""
         await self.run(lambda: None)
+
+    async def settle(self, *, timeout: float) -> None:
+        """As flush, but for so long at most: under load, rows are always on their way."""
+        if not self.ended.done():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self.flush()
 
     async def close(self) -> None:
         """Commit everything, close the files, end the thread."""

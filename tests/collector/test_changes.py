@@ -25,7 +25,6 @@ async def test_a_change_returns_when_every_agent_has_acknowledged_it(
     assert (reply.generation, list(reply.filter_ids)) == (2, [1])
     assert {node.node: node.applied for node in reply.nodes} == {"node-a": True, "node-b": True}
     assert [node.apply_ms for node in reply.nodes] == [1.5, 1.5]
-    await collector.shell.until("SELECT count(TimeAppliedMs) FROM filter_log", 6)
     log = await collector.shell.rows(
         "SELECT Node, FilterId, Position, Filter, TimeAppliedMs NOT NULL, ApplyMs "
         "FROM filter_log WHERE Generation = 2 ORDER BY Node, FilterId"

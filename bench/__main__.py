@@ -39,7 +39,7 @@ class Goal:
 GOALS = {
     "kernel: filter off": Goal(120),
     "kernel: 64 rules / 1 rule": Goal(1.15),
-    "collector_rows: rows/s": Goal(250_000, at_least=True),
+    "collector_rows: flow_rows_per_second": Goal(250_000, at_least=True),
     "agent: agent packets/CPU-s, 64 B": Goal(700_000, at_least=True),
     "agent: agent RSS idle, MB": Goal(80),
     "agent: agent RSS under load, MB": Goal(80),

@@ -168,14 +168,17 @@ class Store:
             self._loop.call_soon_threadsafe(_end, self.ended, error)
 
     def _serve(self) -> None:
+        enforced = 0
         while not self._closing:
             taken = self._inbox.take(self._writer.seconds_until_due())
             if taken is not None:
                 work, size = taken
                 work()
                 self._inbox.done(size)
-            if self._writer.commit_if_due():
+            self._writer.commit_if_due()
+            if self._writer.commits > enforced:
                 self._budget.enforce()
+                enforced = self._writer.commits
         self._writer.commit()
 
 

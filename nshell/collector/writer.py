@@ -52,11 +52,15 @@ class Writer:
         self._database = database
         self._pending: Counter[tuple[str, str]] = Counter()
         self._due: float | None = None
+        self.commits = 0
+        """So far, those that wrote something."""
         self.catalog = catalog
         self.totals = Totals()
 
     def insert(self, rows: Rows, *, node: str) -> bool:
         """Add rows of a node to the transaction; False when they were lost."""
+        if not rows.count:
+            return True
         try:
             self._database.insert(rows)
         except (apsw.Error, OverflowError) as error:
@@ -69,6 +73,8 @@ class Writer:
     def commit(self) -> bool:
         """Make everything so far durable; False when it was lost."""
         self._due = None
+        if not self._database.in_transaction and not self.catalog.waiting:
+            return True
         try:
             for rows in self.catalog.take():
                 self._database.insert(rows)
@@ -76,6 +82,7 @@ class Writer:
         except (apsw.Error, OverflowError) as error:
             self.abandon(error)
             return False
+        self.commits += 1
         self.catalog.committed()
         for (_, table), count in self._pending.items():
             if table == "flow":

@@ -131,13 +131,15 @@ async def test_a_shell_that_is_killed_starts_the_lease(short_path: Path) -> None
         shell = await asyncio.create_subprocess_exec(
             sys.executable, "-c", WATCHER, target, stdout=asyncio.subprocess.PIPE
         )
-        assert shell.stdout is not None
-        # Longer than the lease: it is the shell that keeps the collector.
-        for _ in range(100):
-            assert await asyncio.wait_for(shell.stdout.readline(), PATIENCE) == b"1\n"
-        assert process.poll() is None
-        shell.send_signal(signal.SIGKILL)
-        await shell.wait()
+        try:
+            assert shell.stdout is not None
+            # Longer than the lease: it is the shell that keeps the collector.
+            for _ in range(100):
+                assert await asyncio.wait_for(shell.stdout.readline(), PATIENCE) == b"1\n"
+            assert process.poll() is None
+        finally:
+            shell.kill()
+            await shell.wait()
         assert await ended(process) == (0, "", "")
     assert list(short_path.iterdir()) == []
 

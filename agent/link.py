@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import grpc.aio
 
 from agent import __version__, wire
+from agent.clock import WallClock
 from agent.filters.tables import Settings
 from agent.proto import agentlink_pb2 as pb
 from agent.proto.agentlink_pb2_grpc import AgentLinkStub
@@ -72,6 +73,7 @@ class Link:
     capture: Capture
     identity: Identity
     lease_seconds: float
+    clock: WallClock = field(default_factory=WallClock)
     seq: int = 0
     flows_sent: int = 0
     packets_sent: int = 0
@@ -197,7 +199,7 @@ class _Stream:
         self.link.final_hits += [_hit(applied.previous, hit) for hit in applied.hits]
 
     async def _send_flows(self, chunks: Sequence[FlowChunk]) -> None:
-        offset = _clock_offset_ns()
+        offset = self.link.clock.offset_ns()
         for chunk in chunks:
             self.link.flows_sent += chunk.count
             batch = pb.FlowBatch(
@@ -238,7 +240,9 @@ class _Stream:
             if not count:
                 return
             self.link.packets_sent += count
-            batch = pb.PacketBatch(clock_offset_ns=_clock_offset_ns(), count=count, records=records)
+            batch = pb.PacketBatch(
+                clock_offset_ns=self.link.clock.offset_ns(), count=count, records=records
+            )
             await self._send(packets=batch)
 
     async def _pump_stats(self) -> None:
@@ -318,13 +322,6 @@ def _interface_list(capture: Capture) -> pb.InterfaceList:
         for name in capture.missing()
     ]
     return pb.InterfaceList(interfaces=listed)
-
-
-def _clock_offset_ns() -> int:
-    """CLOCK_REALTIME - CLOCK_MONOTONIC, read closely together."""
-    before = time.monotonic_ns()
-    real = time.time_ns()
-    return real - (before + time.monotonic_ns()) // 2
 
 
 def _rss_bytes() -> int:

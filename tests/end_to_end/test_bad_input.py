@@ -132,3 +132,6 @@ def test_the_sixty_fifth_filter_is_refused_and_the_others_stay(pair: Pair) -> No
         live.tell("filter port 3")
         assert live.wait() == 1
         assert any("64" in line and "limit" in line for line in live.narration)
+        told = "\n".join(live.narration)
+        assert "(generation 65)" in told, "one for each that was taken"
+        assert "(generation 66)" not in told, "none for the one that was not"

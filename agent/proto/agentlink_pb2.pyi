@@ -64,6 +64,8 @@ class FromAgent(_message.Message):
     ACK_FIELD_NUMBER: _builtins.int
     PONG_FIELD_NUMBER: _builtins.int
     GOODBYE_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """1, 2, 3 ... within one run of the agent; a gap is a loss"""
     @_builtins.property
@@ -82,6 +84,10 @@ class FromAgent(_message.Message):
     def pong(self) -> Global___Pong: ...
     @_builtins.property
     def goodbye(self) -> Global___Goodbye: ...
+    @_builtins.property
+    def events(self) -> Global___EventBatch: ...
+    @_builtins.property
+    def names(self) -> Global___Names: ...
     def __init__(
         self,
         *,
@@ -94,12 +100,14 @@ class FromAgent(_message.Message):
         ack: Global___Ack | None = ...,
         pong: Global___Pong | None = ...,
         goodbye: Global___Goodbye | None = ...,
+        events: Global___EventBatch | None = ...,
+        names: Global___Names | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "flows", b"flows", "goodbye", b"goodbye", "hello", b"hello", "interfaces", b"interfaces", "packets", b"packets", "pong", b"pong", "stats", b"stats"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "events", b"events", "flows", b"flows", "goodbye", b"goodbye", "hello", b"hello", "interfaces", b"interfaces", "names", b"names", "packets", b"packets", "pong", b"pong", "stats", b"stats"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "flows", b"flows", "goodbye", b"goodbye", "hello", b"hello", "interfaces", b"interfaces", "packets", b"packets", "pong", b"pong", "seq", b"seq", "stats", b"stats"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "body", b"body", "events", b"events", "flows", b"flows", "goodbye", b"goodbye", "hello", b"hello", "interfaces", b"interfaces", "names", b"names", "packets", b"packets", "pong", b"pong", "seq", b"seq", "stats", b"stats"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "interfaces", "flows", "packets", "stats", "ack", "pong", "goodbye"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "interfaces", "flows", "packets", "stats", "ack", "pong", "goodbye", "events", "names"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -272,12 +280,30 @@ class FlowBatch(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     KEYS_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    EXTRA_COUNT_FIELD_NUMBER: _builtins.int
+    EXTRA_KEYS_FIELD_NUMBER: _builtins.int
+    EXTRA_VALUES_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
     generation: _builtins.int
     clock_offset_ns: _builtins.int
     """CLOCK_REALTIME - CLOCK_MONOTONIC"""
     count: _builtins.int
     keys: _builtins.bytes
     values: _builtins.bytes
+    extra_count: _builtins.int
+    """What features saw of flows in the same eviction window (agent.wire.FLOW_EXTRA).
+    All extras of a window come before or with its first flows; those whose key
+    no flow of the window has are of flows without a packet at the hooks.
+    """
+    extra_keys: _builtins.bytes
+    extra_values: _builtins.bytes
+    last: _builtins.bool
+    """of its window"""
+    @_builtins.property
+    def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """that were in force there"""
+
     def __init__(
         self,
         *,
@@ -286,10 +312,15 @@ class FlowBatch(_message.Message):
         count: _builtins.int = ...,
         keys: _builtins.bytes = ...,
         values: _builtins.bytes = ...,
+        extra_count: _builtins.int = ...,
+        extra_keys: _builtins.bytes = ...,
+        extra_values: _builtins.bytes = ...,
+        last: _builtins.bool = ...,
+        features: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_offset_ns", b"clock_offset_ns", "count", b"count", "generation", b"generation", "keys", b"keys", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_offset_ns", b"clock_offset_ns", "count", b"count", "extra_count", b"extra_count", "extra_keys", b"extra_keys", "extra_values", b"extra_values", "features", b"features", "generation", b"generation", "keys", b"keys", "last", b"last", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -325,6 +356,133 @@ class PacketBatch(_message.Message):
 Global___PacketBatch: _TypeAlias = PacketBatch  # noqa: Y015
 
 @_typing.final
+class EventBatch(_message.Message):
+    """A run of event ring records with their 8-byte kernel headers
+    (agent.wire.DNS_EVENT with cap_len bytes behind it, DROP_EVENT, TCP_EVENT).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLOCK_OFFSET_NS_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    clock_offset_ns: _builtins.int
+    count: _builtins.int
+    records: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        clock_offset_ns: _builtins.int = ...,
+        count: _builtins.int = ...,
+        records: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_offset_ns", b"clock_offset_ns", "count", b"count", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventBatch: _TypeAlias = EventBatch  # noqa: Y015
+
+@_typing.final
+class Names(_message.Message):
+    """What numbers in events mean on this node, always sent before the first event
+    that needs it; adds to what was sent before.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class DropReasonsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ResetReasonsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class FunctionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    DROP_REASONS_FIELD_NUMBER: _builtins.int
+    RESET_REASONS_FIELD_NUMBER: _builtins.int
+    FUNCTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def drop_reasons(self) -> _containers.ScalarMap[_builtins.int, _builtins.str]:
+        """enum skb_drop_reason and those of subsystems"""
+
+    @_builtins.property
+    def reset_reasons(self) -> _containers.ScalarMap[_builtins.int, _builtins.str]:
+        """enum sk_rst_reason"""
+
+    @_builtins.property
+    def functions(self) -> _containers.ScalarMap[_builtins.int, _builtins.str]:
+        """by address in them; absent: not readable"""
+
+    def __init__(
+        self,
+        *,
+        drop_reasons: _abc.Mapping[_builtins.int, _builtins.str] | None = ...,
+        reset_reasons: _abc.Mapping[_builtins.int, _builtins.str] | None = ...,
+        functions: _abc.Mapping[_builtins.int, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drop_reasons", b"drop_reasons", "functions", b"functions", "reset_reasons", b"reset_reasons"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Names: _TypeAlias = Names  # noqa: Y015
+
+@_typing.final
 class Stats(_message.Message):
     """Cumulative since the agent started."""
 
@@ -357,6 +515,7 @@ class Stats(_message.Message):
     PACKETS_SENT_FIELD_NUMBER: _builtins.int
     RSS_BYTES_FIELD_NUMBER: _builtins.int
     CPU_SECONDS_FIELD_NUMBER: _builtins.int
+    EVENTS_SENT_FIELD_NUMBER: _builtins.int
     time_ns: _builtins.int
     """CLOCK_REALTIME"""
     flows_sent: _builtins.int
@@ -364,6 +523,7 @@ class Stats(_message.Message):
     packets_sent: _builtins.int
     rss_bytes: _builtins.int
     cpu_seconds: _builtins.float
+    events_sent: _builtins.int
     @_builtins.property
     def counters(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """agent.wire.COUNTERS, and the agent's own"""
@@ -380,10 +540,11 @@ class Stats(_message.Message):
         packets_sent: _builtins.int = ...,
         rss_bytes: _builtins.int = ...,
         cpu_seconds: _builtins.float = ...,
+        events_sent: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counters", b"counters", "cpu_seconds", b"cpu_seconds", "flows_sent", b"flows_sent", "hits", b"hits", "packets_sent", b"packets_sent", "rss_bytes", b"rss_bytes", "time_ns", b"time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counters", b"counters", "cpu_seconds", b"cpu_seconds", "events_sent", b"events_sent", "flows_sent", b"flows_sent", "hits", b"hits", "packets_sent", b"packets_sent", "rss_bytes", b"rss_bytes", "time_ns", b"time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -433,6 +594,7 @@ class Ack(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     APPLIED_NS_FIELD_NUMBER: _builtins.int
     APPLY_MS_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
     generation: _builtins.int
     ok: _builtins.bool
     error: _builtins.str
@@ -440,6 +602,10 @@ class Ack(_message.Message):
     """CLOCK_REALTIME at the flip"""
     apply_ms: _builtins.float
     """from receipt to flip"""
+    @_builtins.property
+    def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
+        """of those asked for: whether each works, or why not"""
+
     def __init__(
         self,
         *,
@@ -448,10 +614,11 @@ class Ack(_message.Message):
         error: _builtins.str = ...,
         applied_ns: _builtins.int = ...,
         apply_ms: _builtins.float = ...,
+        features: _abc.Iterable[Global___Feature] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_ns", b"applied_ns", "apply_ms", b"apply_ms", "error", b"error", "generation", b"generation", "ok", b"ok"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_ns", b"applied_ns", "apply_ms", b"apply_ms", "error", b"error", "features", b"features", "generation", b"generation", "ok", b"ok"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -584,6 +751,8 @@ class DesiredState(_message.Message):
     PACKETS_FIELD_NUMBER: _builtins.int
     SNAPLEN_FIELD_NUMBER: _builtins.int
     SAMPLING_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    DNS_PORTS_FIELD_NUMBER: _builtins.int
     generation: _builtins.int
     flows: _builtins.bool
     packets: _builtins.bool
@@ -595,6 +764,14 @@ class DesiredState(_message.Message):
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rule]:
         """in order; the first that matches decides"""
 
+    @_builtins.property
+    def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """agent.wire.FEATURES"""
+
+    @_builtins.property
+    def dns_ports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """at most agent.wire.MAX_DNS_PORTS"""
+
     def __init__(
         self,
         *,
@@ -604,10 +781,12 @@ class DesiredState(_message.Message):
         packets: _builtins.bool = ...,
         snaplen: _builtins.int = ...,
         sampling: _builtins.int = ...,
+        features: _abc.Iterable[_builtins.str] | None = ...,
+        dns_ports: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flows", b"flows", "generation", b"generation", "packets", b"packets", "rules", b"rules", "sampling", b"sampling", "snaplen", b"snaplen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dns_ports", b"dns_ports", "features", b"features", "flows", b"flows", "generation", b"generation", "packets", b"packets", "rules", b"rules", "sampling", b"sampling", "snaplen", b"snaplen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -65,6 +65,9 @@ class Status(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     DIRECTORY_FIELD_NUMBER: _builtins.int
     STOPPING_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    DNS_PORTS_FIELD_NUMBER: _builtins.int
+    EVENT_ROWS_FIELD_NUMBER: _builtins.int
     session: _builtins.str
     started_ns: _builtins.int
     now_ns: _builtins.int
@@ -90,10 +93,18 @@ class Status(_message.Message):
     directory: _builtins.str
     """where the collector keeps its files"""
     stopping: _builtins.bool
+    event_rows: _builtins.int
+    """committed to dns, packet_drop and tcp_event"""
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgentStatus]: ...
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___RuleStatus]: ...
+    @_builtins.property
+    def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """in force: dns, drops, rtt, tcp"""
+
+    @_builtins.property
+    def dns_ports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     def __init__(
         self,
         *,
@@ -117,10 +128,13 @@ class Status(_message.Message):
         rules: _abc.Iterable[Global___RuleStatus] | None = ...,
         directory: _builtins.str = ...,
         stopping: _builtins.bool = ...,
+        features: _abc.Iterable[_builtins.str] | None = ...,
+        dns_ports: _abc.Iterable[_builtins.int] | None = ...,
+        event_rows: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "directory", b"directory", "flow_rate", b"flow_rate", "flow_rows", b"flow_rows", "flows", b"flows", "generation", b"generation", "lost", b"lost", "now_ns", b"now_ns", "packet_rate", b"packet_rate", "packet_rows", b"packet_rows", "packets", b"packets", "paused", b"paused", "rules", b"rules", "sampling", b"sampling", "session", b"session", "snaplen", b"snaplen", "started_ns", b"started_ns", "stopping", b"stopping", "store_bytes", b"store_bytes", "store_limit_bytes", b"store_limit_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "directory", b"directory", "dns_ports", b"dns_ports", "event_rows", b"event_rows", "features", b"features", "flow_rate", b"flow_rate", "flow_rows", b"flow_rows", "flows", b"flows", "generation", b"generation", "lost", b"lost", "now_ns", b"now_ns", "packet_rate", b"packet_rate", "packet_rows", b"packet_rows", "packets", b"packets", "paused", b"paused", "rules", b"rules", "sampling", b"sampling", "session", b"session", "snaplen", b"snaplen", "started_ns", b"started_ns", "stopping", b"stopping", "store_bytes", b"store_bytes", "store_limit_bytes", b"store_limit_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -141,6 +155,7 @@ class AgentStatus(_message.Message):
     RSS_BYTES_FIELD_NUMBER: _builtins.int
     CPU_SECONDS_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     connected: _builtins.bool
     generation: _builtins.int
@@ -156,6 +171,10 @@ class AgentStatus(_message.Message):
     cpu_seconds: _builtins.float
     @_builtins.property
     def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """that work there now"""
+
     def __init__(
         self,
         *,
@@ -170,10 +189,11 @@ class AgentStatus(_message.Message):
         rss_bytes: _builtins.int = ...,
         cpu_seconds: _builtins.float = ...,
         problems: _abc.Iterable[_builtins.str] | None = ...,
+        features: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "clock_offset_ms", b"clock_offset_ms", "connected", b"connected", "cpu_seconds", b"cpu_seconds", "error", b"error", "generation", b"generation", "interfaces", b"interfaces", "kernel", b"kernel", "node", b"node", "problems", b"problems", "rss_bytes", b"rss_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "clock_offset_ms", b"clock_offset_ms", "connected", b"connected", "cpu_seconds", b"cpu_seconds", "error", b"error", "features", b"features", "generation", b"generation", "interfaces", b"interfaces", "kernel", b"kernel", "node", b"node", "problems", b"problems", "rss_bytes", b"rss_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -222,6 +242,8 @@ class ChangeRequest(_message.Message):
     SNAPLEN_FIELD_NUMBER: _builtins.int
     SAMPLING_FIELD_NUMBER: _builtins.int
     PAUSED_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    DNS_PORTS_FIELD_NUMBER: _builtins.int
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     flows: _builtins.bool
     packets: _builtins.bool
@@ -240,6 +262,10 @@ class ChangeRequest(_message.Message):
     def replace_filter(self) -> Global___ReplaceFilter: ...
     @_builtins.property
     def clear_filters(self) -> Global___Empty: ...
+    @_builtins.property
+    def feature(self) -> Global___FeatureSwitch: ...
+    @_builtins.property
+    def dns_ports(self) -> Global___DnsPorts: ...
     def __init__(
         self,
         *,
@@ -252,13 +278,15 @@ class ChangeRequest(_message.Message):
         snaplen: _builtins.int = ...,
         sampling: _builtins.int = ...,
         paused: _builtins.bool = ...,
+        feature: Global___FeatureSwitch | None = ...,
+        dns_ports: Global___DnsPorts | None = ...,
         timeout_ms: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["add_filter", b"add_filter", "change", b"change", "clear_filters", b"clear_filters", "delete_filters", b"delete_filters", "flows", b"flows", "packets", b"packets", "paused", b"paused", "replace_filter", b"replace_filter", "sampling", b"sampling", "snaplen", b"snaplen"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_filter", b"add_filter", "change", b"change", "clear_filters", b"clear_filters", "delete_filters", b"delete_filters", "dns_ports", b"dns_ports", "feature", b"feature", "flows", b"flows", "packets", b"packets", "paused", b"paused", "replace_filter", b"replace_filter", "sampling", b"sampling", "snaplen", b"snaplen"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_filter", b"add_filter", "change", b"change", "clear_filters", b"clear_filters", "delete_filters", b"delete_filters", "flows", b"flows", "packets", b"packets", "paused", b"paused", "replace_filter", b"replace_filter", "sampling", b"sampling", "snaplen", b"snaplen", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_filter", b"add_filter", "change", b"change", "clear_filters", b"clear_filters", "delete_filters", b"delete_filters", "dns_ports", b"dns_ports", "feature", b"feature", "flows", b"flows", "packets", b"packets", "paused", b"paused", "replace_filter", b"replace_filter", "sampling", b"sampling", "snaplen", b"snaplen", "timeout_ms", b"timeout_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["add_filter", "delete_filters", "replace_filter", "clear_filters", "flows", "packets", "snaplen", "sampling", "paused"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["add_filter", "delete_filters", "replace_filter", "clear_filters", "flows", "packets", "snaplen", "sampling", "paused", "feature", "dns_ports"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 
@@ -278,6 +306,112 @@ class Empty(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Empty: _TypeAlias = Empty  # noqa: Y015
+
+@_typing.final
+class FeatureSwitch(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMES_FIELD_NUMBER: _builtins.int
+    ON_FIELD_NUMBER: _builtins.int
+    on: _builtins.bool
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        on: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names", "on", b"on"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeatureSwitch: _TypeAlias = FeatureSwitch  # noqa: Y015
+
+@_typing.final
+class DnsPorts(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PORTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        ports: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ports", b"ports"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DnsPorts: _TypeAlias = DnsPorts  # noqa: Y015
+
+@_typing.final
+class OverlayRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """what filter_log shows of its rules"""
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Words]:
+        """tried before the session's own"""
+
+    @_builtins.property
+    def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """switched on, beside those that are"""
+
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        rules: _abc.Iterable[Global___Words] | None = ...,
+        features: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "label", b"label", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OverlayRequest: _TypeAlias = OverlayRequest  # noqa: Y015
+
+@_typing.final
+class OverlayReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    FILTER_IDS_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    SINCE_NS_FIELD_NUMBER: _builtins.int
+    generation: _builtins.int
+    since_ns: _builtins.int
+    """CLOCK_REALTIME of the collector when all had applied it"""
+    @_builtins.property
+    def filter_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeAck]: ...
+    def __init__(
+        self,
+        *,
+        generation: _builtins.int = ...,
+        filter_ids: _abc.Iterable[_builtins.int] | None = ...,
+        nodes: _abc.Iterable[Global___NodeAck] | None = ...,
+        since_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter_ids", b"filter_ids", "generation", b"generation", "nodes", b"nodes", "since_ns", b"since_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OverlayReply: _TypeAlias = OverlayReply  # noqa: Y015
 
 @_typing.final
 class Words(_message.Message):
@@ -383,11 +517,16 @@ class NodeAck(_message.Message):
     APPLIED_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     APPLY_MS_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     applied: _builtins.bool
     error: _builtins.str
     """empty and not applied: no answer in time"""
     apply_ms: _builtins.float
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """applied, but a feature does not work there: why"""
+
     def __init__(
         self,
         *,
@@ -395,10 +534,11 @@ class NodeAck(_message.Message):
         applied: _builtins.bool = ...,
         error: _builtins.str = ...,
         apply_ms: _builtins.float = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "apply_ms", b"apply_ms", "error", b"error", "node", b"node"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "apply_ms", b"apply_ms", "error", b"error", "node", b"node", "problems", b"problems"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -44,6 +44,11 @@ class SessionStub:
                 request_serializer=nshell_dot_proto_dot_session__pb2.ChangeRequest.SerializeToString,
                 response_deserializer=nshell_dot_proto_dot_session__pb2.ChangeReply.FromString,
                 _registered_method=True)
+        self.Overlay = channel.stream_stream(
+                '/netobserv.session.v1.Session/Overlay',
+                request_serializer=nshell_dot_proto_dot_session__pb2.OverlayRequest.SerializeToString,
+                response_deserializer=nshell_dot_proto_dot_session__pb2.OverlayReply.FromString,
+                _registered_method=True)
         self.Query = channel.unary_stream(
                 '/netobserv.session.v1.Session/Query',
                 request_serializer=nshell_dot_proto_dot_session__pb2.QueryRequest.SerializeToString,
@@ -78,6 +83,15 @@ class SessionServicer:
 
     def Change(self, request, context):
         """Returns when every agent has acknowledged, or at the timeout.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Overlay(self, request_iterator, context):
+        """A change for a while: the first request makes it, on top of what the session
+        has; it is undone when the client ends its side (then a last reply tells so)
+        and also when the call breaks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,6 +133,11 @@ def add_SessionServicer_to_server(servicer, server):
                     servicer.Change,
                     request_deserializer=nshell_dot_proto_dot_session__pb2.ChangeRequest.FromString,
                     response_serializer=nshell_dot_proto_dot_session__pb2.ChangeReply.SerializeToString,
+            ),
+            'Overlay': grpc.stream_stream_rpc_method_handler(
+                    servicer.Overlay,
+                    request_deserializer=nshell_dot_proto_dot_session__pb2.OverlayRequest.FromString,
+                    response_serializer=nshell_dot_proto_dot_session__pb2.OverlayReply.SerializeToString,
             ),
             'Query': grpc.unary_stream_rpc_method_handler(
                     servicer.Query,
@@ -195,6 +214,33 @@ class Session:
             '/netobserv.session.v1.Session/Change',
             nshell_dot_proto_dot_session__pb2.ChangeRequest.SerializeToString,
             nshell_dot_proto_dot_session__pb2.ChangeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Overlay(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/netobserv.session.v1.Session/Overlay',
+            nshell_dot_proto_dot_session__pb2.OverlayRequest.SerializeToString,
+            nshell_dot_proto_dot_session__pb2.OverlayReply.FromString,
             options,
             channel_credentials,
             insecure,

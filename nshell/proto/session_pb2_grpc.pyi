@@ -38,6 +38,11 @@ class SessionStub:
     """Open for as long as a shell is there: it is what the collector's lease runs on."""
     Change: _grpc.UnaryUnaryMultiCallable[_session_pb2.ChangeRequest, _session_pb2.ChangeReply]
     """Returns when every agent has acknowledged, or at the timeout."""
+    Overlay: _grpc.StreamStreamMultiCallable[_session_pb2.OverlayRequest, _session_pb2.OverlayReply]
+    """A change for a while: the first request makes it, on top of what the session
+    has; it is undone when the client ends its side (then a last reply tells so)
+    and also when the call breaks.
+    """
     Query: _grpc.UnaryStreamMultiCallable[_session_pb2.QueryRequest, _session_pb2.QueryReply]
     Export: _grpc.UnaryStreamMultiCallable[_session_pb2.ExportRequest, _session_pb2.ExportReply]
     Describe: _grpc.UnaryUnaryMultiCallable[_session_pb2.DescribeRequest, _session_pb2.Description]
@@ -50,6 +55,11 @@ class SessionAsyncStub(SessionStub):
     """Open for as long as a shell is there: it is what the collector's lease runs on."""
     Change: _aio.UnaryUnaryMultiCallable[_session_pb2.ChangeRequest, _session_pb2.ChangeReply]  # type: ignore[assignment]
     """Returns when every agent has acknowledged, or at the timeout."""
+    Overlay: _aio.StreamStreamMultiCallable[_session_pb2.OverlayRequest, _session_pb2.OverlayReply]  # type: ignore[assignment]
+    """A change for a while: the first request makes it, on top of what the session
+    has; it is undone when the client ends its side (then a last reply tells so)
+    and also when the call breaks.
+    """
     Query: _aio.UnaryStreamMultiCallable[_session_pb2.QueryRequest, _session_pb2.QueryReply]  # type: ignore[assignment]
     Export: _aio.UnaryStreamMultiCallable[_session_pb2.ExportRequest, _session_pb2.ExportReply]  # type: ignore[assignment]
     Describe: _aio.UnaryUnaryMultiCallable[_session_pb2.DescribeRequest, _session_pb2.Description]  # type: ignore[assignment]
@@ -71,6 +81,17 @@ class SessionServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_session_pb2.ChangeReply, _abc.Awaitable[_session_pb2.ChangeReply]]:
         """Returns when every agent has acknowledged, or at the timeout."""
+
+    @_abc_1.abstractmethod
+    def Overlay(
+        self,
+        request_iterator: _MaybeAsyncIterator[_session_pb2.OverlayRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_session_pb2.OverlayReply], _abc.AsyncIterator[_session_pb2.OverlayReply]]:
+        """A change for a while: the first request makes it, on top of what the session
+        has; it is undone when the client ends its side (then a last reply tells so)
+        and also when the call breaks.
+        """
 
     @_abc_1.abstractmethod
     def Query(

@@ -25,10 +25,11 @@ from agent.proto import agentlink_pb2 as pb
 from agent.proto.agentlink_pb2_grpc import AgentLinkStub
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from agent.capture import Applied, Capture
-    from agent.kernel.classifier import FlowChunk, Hit
+    from agent.kernel.classifier import Hit, Window
+    from agent.kernel.ring import Ring
 
 EVICT_SECONDS = 1.0
 FIRST_EVICT_SECONDS = 0.3
@@ -77,6 +78,7 @@ class Link:
     seq: int = 0
     flows_sent: int = 0
     packets_sent: int = 0
+    events_sent: int = 0
     final_hits: list[pb.RuleHits] = field(default_factory=list)
     """Of generations that are over, not yet reported."""
     stop_reason: asyncio.Future[str] = field(
@@ -124,15 +126,17 @@ class _Stream:
         self.capture = link.capture
         self.call = call
         self._writing = asyncio.Lock()
+        self._draining_events = asyncio.Lock()
 
     async def serve(self) -> None:
         """Until the stream breaks (AioRpcError, or return) or the agent is to stop (Stopped)."""
         await self._send(hello=_hello(self.link, self.capture))
         await self._send_interfaces()
+        self.capture.forget_names()
         try:
             async with asyncio.TaskGroup() as tasks:
-                jobs = (self._receive, self._pump_packets, self._pump_flows, self._pump_stats,
-                        self._follow_interfaces, self._await_stop)  # fmt: skip
+                jobs = (self._receive, self._pump_packets, self._pump_events, self._pump_flows,
+                        self._pump_stats, self._follow_interfaces, self._await_stop)  # fmt: skip
                 for job in jobs:
                     tasks.create_task(job(), name=job.__name__)
         except BaseExceptionGroup as group:
@@ -179,7 +183,8 @@ class _Stream:
         started = time.perf_counter()
         settings = Settings(
             generation=state.generation, flows=state.flows, packets=state.packets,
-            snaplen=state.snaplen, sampling=state.sampling,
+            snaplen=state.snaplen, sampling=state.sampling, features=frozenset(state.features),
+            dns_ports=tuple(state.dns_ports),
         )  # fmt: skip
         try:
             applied = await self.capture.apply(state.rules, settings)
@@ -188,51 +193,51 @@ class _Stream:
             return
         elapsed = (time.perf_counter() - started) * 1000
         ack = pb.Ack(
-            generation=state.generation, ok=True, applied_ns=applied.applied_ns, apply_ms=elapsed
-        )
+            generation=state.generation, ok=True, applied_ns=applied.applied_ns, apply_ms=elapsed,
+            features=[
+                pb.Feature(name=name, available=name not in applied.problems,
+                           reason=applied.problems.get(name, ""))
+                for name in sorted(settings.features)
+            ],
+        )  # fmt: skip
         await self._send(ack=ack)
         self._note_final(applied)
-        await self._send_flows(applied.flows)
+        await self._send_window(applied.window)
         await self._send_stats()
 
     def _note_final(self, applied: Applied) -> None:
         self.link.final_hits += [_hit(applied.previous, hit) for hit in applied.hits]
 
-    async def _send_flows(self, chunks: Sequence[FlowChunk]) -> None:
-        offset = self.link.clock.offset_ns()
-        for chunk in chunks:
-            self.link.flows_sent += chunk.count
-            batch = pb.FlowBatch(
-                generation=chunk.generation, clock_offset_ns=offset, count=chunk.count,
-                keys=chunk.keys, values=chunk.values,
-            )  # fmt: skip
+    async def _send_window(self, window: Window) -> None:
+        """What features saw first, and the events before that: rows are made of all three."""
+        await self._drain_events()
+        batches = [
+            pb.FlowBatch(extra_count=each.count, extra_keys=each.keys, extra_values=each.values)
+            for each in window.extras
+        ] + [
+            pb.FlowBatch(count=each.count, keys=each.keys, values=each.values)
+            for each in window.flows
+        ]
+        if batches:
+            batches[-1].last = True
+        for batch in batches:
+            batch.generation = window.generation
+            batch.clock_offset_ns = self.link.clock.offset_ns()
+            batch.features.extend(sorted(window.features))
+            self.link.flows_sent += batch.count
             await self._send(flows=batch)
 
     async def _pump_flows(self) -> None:
         await asyncio.sleep(FIRST_EVICT_SECONDS)
         while True:
-            await self._send_flows(await self.capture.evict())
+            await self._send_window(await self.capture.evict())
             await asyncio.sleep(EVICT_SECONDS)
 
     async def _pump_packets(self) -> None:
-        loop = asyncio.get_running_loop()
-        ring = self.capture.ring
-        ready = asyncio.Event()
+        await _pump(self.capture.ring, self._drain_ring)
 
-        def wake() -> None:
-            # Readable stays true until the ring is empty: ask once.
-            loop.remove_reader(ring.fd)
-            ready.set()
-
-        try:
-            while True:
-                ready.clear()
-                loop.add_reader(ring.fd, wake)
-                await ready.wait()
-                await self._drain_ring()
-                await asyncio.sleep(GATHER_SECONDS)
-        finally:
-            loop.remove_reader(ring.fd)
+    async def _pump_events(self) -> None:
+        await _pump(self.capture.events, self._drain_events)
 
     async def _drain_ring(self) -> None:
         while True:
@@ -244,6 +249,31 @@ class _Stream:
                 clock_offset_ns=self.link.clock.offset_ns(), count=count, records=records
             )
             await self._send(packets=batch)
+
+    async def _drain_events(self) -> None:
+        # Two tasks come here: what one has taken it sends before the other takes more.
+        async with self._draining_events:
+            while True:
+                count, records = self.capture.events.read(BATCH_BYTES)
+                if not count:
+                    return
+                await self._send_names()
+                self.link.events_sent += count
+                batch = pb.EventBatch(
+                    clock_offset_ns=self.link.clock.offset_ns(), count=count, records=records
+                )
+                await self._send(events=batch)
+
+    async def _send_names(self) -> None:
+        """Those that the collector cannot know yet; the kernel notes them before it uses them."""
+        names = await self.capture.new_names()
+        if names is not None:
+            await self._send(
+                names=pb.Names(
+                    drop_reasons=names.drop_reasons, reset_reasons=names.reset_reasons,
+                    functions=names.functions,
+                )
+            )  # fmt: skip
 
     async def _pump_stats(self) -> None:
         while True:
@@ -260,6 +290,7 @@ class _Stream:
         stats = pb.Stats(
             time_ns=time.time_ns(), counters=counters, hits=[*final, *hits],
             flows_sent=self.link.flows_sent, packets_sent=self.link.packets_sent,
+            events_sent=self.link.events_sent,
             rss_bytes=_rss_bytes(), cpu_seconds=usage.ru_utime + usage.ru_stime,
         )  # fmt: skip
         await self._send(stats=stats)
@@ -275,7 +306,7 @@ class _Stream:
         """Take off the programs, then send all that they left."""
         await self.capture.detach()
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            await self._send_flows(await self.capture.evict())
+            await self._send_window(await self.capture.evict())
             await self._drain_ring()
             await self._send_stats()
             await self._send(goodbye=pb.Goodbye(reason=reason))
@@ -288,6 +319,27 @@ class _Stream:
 
 class _Ended(Exception):  # noqa: N818  ends the tasks of one stream
     """The collector closed the stream."""
+
+
+async def _pump(ring: Ring, drain: Callable[[], Awaitable[None]]) -> None:
+    """Drain a ring whenever there is something in it."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+
+    def wake() -> None:
+        # Readable stays true until the ring is empty: ask once.
+        loop.remove_reader(ring.fd)
+        ready.set()
+
+    try:
+        while True:
+            ready.clear()
+            loop.add_reader(ring.fd, wake)
+            await ready.wait()
+            await drain()
+            await asyncio.sleep(GATHER_SECONDS)
+    finally:
+        loop.remove_reader(ring.fd)
 
 
 def _hit(generation: int, hit: Hit) -> pb.RuleHits:

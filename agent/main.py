@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from agent.run import CannotWork, run  # noqa: PLC0415
 
     try:
-        reason = asyncio.run(run(options, _finish(loading), sizes))
+        reason = asyncio.run(run(options, loading, _finish(loading), sizes))
     except CannotWork as error:
         _cannot(str(error))
     print(f"netobserv-agent: ended: {reason}", file=sys.stderr)  # noqa: T201

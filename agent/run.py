@@ -12,6 +12,7 @@ from pyroute2 import AsyncIPRoute
 
 from agent.capture import Capture
 from agent.kernel.attach import supports_tcx
+from agent.kernel.hooks import FeatureHooks
 from agent.kernel.interfaces import snapshot
 from agent.link import Identity, Link
 from agent.proto import agentlink_pb2 as pb
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import argparse
 
     from agent.kernel.attach import Method
-    from agent.kernel.compile import Loaded, Sizes
+    from agent.kernel.compile import Loaded, Loading, Sizes
 
 
 class CannotWork(RuntimeError):  # noqa: N818  says what it is
@@ -52,12 +53,19 @@ async def _agent_ip(netlink: AsyncIPRoute) -> str:
     return str(usable[0]) if usable else "127.0.0.1"
 
 
-async def run(options: argparse.Namespace, loaded: Loaded, sizes: Sizes) -> str:
+def _features(loading: Loading, loaded: Loaded) -> FeatureHooks:
+    return FeatureHooks(loading.finish_features(), loaded.maps["tails"])
+
+
+async def run(options: argparse.Namespace, loading: Loading, loaded: Loaded, sizes: Sizes) -> str:
     async with AsyncIPRoute() as netlink:
         method = _method(options.attach, loaded.programs["nobs_eth_in"])
+        loop = asyncio.get_running_loop()
+        features = loop.run_in_executor(None, _features, loading, loaded)
         capture = await Capture.open(
-            netlink, loaded, method=method, anchor=options.tcx_anchor, patterns=options.interface
-        )
+            netlink, loaded, features, method=method, anchor=options.tcx_anchor,
+            patterns=options.interface,
+        )  # fmt: skip
         identity = Identity(
             node=options.node,
             agent_ip=options.agent_ip or await _agent_ip(netlink),
@@ -74,10 +82,10 @@ async def run(options: argparse.Namespace, loaded: Loaded, sizes: Sizes) -> str:
             ],
         )
         link = Link(capture, identity, options.lease)
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, link.stop, signal.Signals(number).name)
         try:
             return await link.run(options.connect)
         finally:
+            loading.abandon()
             await capture.close()

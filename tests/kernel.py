@@ -12,7 +12,8 @@ from agent import wire
 from agent.filters import tables
 from agent.kernel.bpf import run_program
 from agent.kernel.classifier import Classifier
-from agent.kernel.compile import Loaded, Sizes, load
+from agent.kernel.compile import Loaded, Loading, Sizes
+from agent.kernel.hooks import FeatureHooks
 from agent.kernel.ring import Ring
 from nshell.filters import Direction
 
@@ -35,34 +36,46 @@ class Kernel:
     loaded: Loaded
     classifier: Classifier
     ring: Ring
+    events: Ring
+    hooks: FeatureHooks
     generation: int = 0
     hits: Counter[tuple[str, int]] = field(default_factory=Counter)
     """Of the active generation as counted when last read."""
 
     @classmethod
     def open(cls, sizes: Sizes) -> Kernel:
-        loaded = load(sizes)
-        return cls(loaded, Classifier(loaded), Ring(loaded.maps["ring"]))
+        loading = Loading(sizes)
+        loaded = loading.finish()
+        features = loading.finish_features()
+        return cls(
+            loaded, Classifier(loaded), Ring(loaded.maps["ring"]), Ring(loaded.maps["events"]),
+            FeatureHooks(features, loaded.maps["tails"]),
+        )  # fmt: skip
 
     def close(self) -> None:
+        self.hooks.close()
+        self.events.close()
         self.ring.close()
         self.classifier.close()
         self.loaded.close()
 
     def apply(
         self, rules: Sequence[Rule], *, ifname: str = "lo", flows: bool = True,
-        packets: bool = True, snaplen: int = 0, sampling: int = 1,
+        packets: bool = True, snaplen: int = 0, sampling: int = 1, features: Sequence[str] = (),
     ) -> None:  # fmt: skip
         """A new generation and nothing left of the last one's; frames arrive on ifname."""
         self.generation += 1
         settings = tables.Settings(
-            self.generation, flows=flows, packets=packets, snaplen=snaplen, sampling=sampling
-        )
+            self.generation, flows=flows, packets=packets, snaplen=snaplen, sampling=sampling,
+            features=frozenset(features),
+        )  # fmt: skip
+        problems = self.hooks.switch_on(features)
+        assert not problems, problems
         built = tables.build(rules, settings)
         self.classifier.apply(built, generation=self.generation, interfaces={LOOPBACK: ifname})
-        for _ in self.classifier.drain(self.generation - 1):
-            pass
-        self.forget("fragments", "homes")
+        self.hooks.switch_off(features)
+        self.classifier.drain()
+        self.forget("fragments", "homes", "handshakes")
         self.empty_ring()
         self.hits = Counter()
 
@@ -119,7 +132,7 @@ class Kernel:
         """(key, value) of every flow since the last change or call."""
         self.classifier.evict()
         found = []
-        for chunk in self.classifier.drain(self.generation):
+        for chunk in self.classifier.drain().flows:
             key, value = wire.FLOW_KEY.size, wire.FLOW_VALUE.size
             found += [
                 (chunk.keys[i * key : (i + 1) * key], chunk.values[i * value : (i + 1) * value])

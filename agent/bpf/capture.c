@@ -9,9 +9,25 @@
  * before is taken to be such a packet. */
 #define TRANSIT_NS 5000000ULL
 
-static __always_inline struct flow_value *find_flow(u32 slot, struct flow_key *k)
+BPF_TABLE("lru_hash", struct flow_key, struct home, homes, FLOW_CAPACITY);
+BPF_RINGBUF_OUTPUT(ring, RING_PAGES);
+
+/* Programs that one of these may end with; an empty place costs nothing. */
+#define TAIL_DNS 0
+BPF_PROG_ARRAY(tails, 1);
+
+static __always_inline int decide(struct ruleset *rs, u32 slot, u32 kind, u64 v, u32 bytes,
+                                  u32 *rule)
 {
-    return slot ? flows1.lookup(k) : flows0.lookup(k);
+    int accept = verdict(rs, kind, v, rule);
+    u32 i = (slot * 2 + kind) * (NO_RULE + 1) + *rule;
+    struct hit *h = hits.lookup(&i);
+
+    if (h) {
+        h->packets++;
+        h->bytes += bytes;
+    }
+    return accept;
 }
 
 static __always_inline u16 flag_classes(struct parsed *p)
@@ -43,15 +59,16 @@ static __always_inline void note_interface(struct flow_value *f, u32 ifindex, u3
     f->others_lost = 1;
 }
 
-static __always_inline void add_to_flow(struct flow_value *f, struct parsed *p, u64 now, u32 bytes,
-                                        u32 ifindex, u32 direction, struct counters *c)
+/* True if it is counted here. */
+static __always_inline int add_to_flow(struct flow_value *f, struct parsed *p, u64 now, u32 bytes,
+                                       u32 ifindex, u32 direction, struct counters *c)
 {
     u16 flags;
 
     if (f->ifindex != ifindex || f->direction != direction) {
         note_interface(f, ifindex, direction);
         c->flow_other_interface++;
-        return;
+        return 0;
     }
     __sync_fetch_and_add(&f->bytes, bytes);
     __sync_fetch_and_add(&f->packets, 1);
@@ -60,6 +77,7 @@ static __always_inline void add_to_flow(struct flow_value *f, struct parsed *p, 
     flags = flag_classes(p);
     if ((f->flags & flags) != flags)
         f->flags |= flags;
+    return 1;
 }
 
 /* Was this flow counted on another interface just before the tables flipped? */
@@ -74,8 +92,8 @@ static __always_inline int in_transit(struct control *ctl, u32 flow_slot, struct
     return h && (h->ifindex != ifindex || h->direction != direction);
 }
 
-static __always_inline void new_flow(u32 flow_slot, struct parsed *p, u64 now, u32 bytes,
-                                     u32 ifindex, u32 direction, u32 rule, struct counters *c)
+static __always_inline int new_flow(u32 flow_slot, struct parsed *p, u64 now, u32 bytes,
+                                    u32 ifindex, u32 direction, u32 rule, struct counters *c)
 {
     struct home home = {.ifindex = ifindex, .direction = direction};
     struct flow_value f = {
@@ -94,29 +112,42 @@ static __always_inline void new_flow(u32 flow_slot, struct parsed *p, u64 now, u
         err = flows0.insert(&p->key, &f);
     if (!err) {
         homes.update(&p->key, &home);
-        return;
+        return 1;
     }
     other = find_flow(flow_slot, &p->key); /* another CPU was first */
-    if (other) {
-        add_to_flow(other, p, now, bytes, ifindex, direction, c);
-        return;
-    }
+    if (other)
+        return add_to_flow(other, p, now, bytes, ifindex, direction, c);
     c->flow_lost_full++;
     c->flow_lost_full_bytes += bytes;
+    return 1;
 }
 
-static __always_inline void keep_flow(struct control *ctl, u32 flow_slot, struct ruleset *rs,
-                                      struct parsed *p, u64 now, u32 bytes, u32 ifindex,
-                                      u32 direction, u32 rule, struct counters *c)
+/* True if this interface is the one that the flow is counted on. */
+static __always_inline int keep_flow(struct control *ctl, u32 flow_slot, struct ruleset *rs,
+                                     struct parsed *p, u64 now, u32 bytes, u32 ifindex,
+                                     u32 direction, u32 rule, struct counters *c)
 {
     struct flow_value *f = find_flow(flow_slot, &p->key);
 
     if (f)
-        add_to_flow(f, p, now, bytes, ifindex, direction, c);
-    else if (in_transit(ctl, flow_slot, rs, &p->key, now, ifindex, direction))
+        return add_to_flow(f, p, now, bytes, ifindex, direction, c);
+    if (in_transit(ctl, flow_slot, rs, &p->key, now, ifindex, direction)) {
         c->flow_other_interface++;
-    else
-        new_flow(flow_slot, p, now, bytes, ifindex, direction, rule, c);
+        return 0;
+    }
+    return new_flow(flow_slot, p, now, bytes, ifindex, direction, rule, c);
+}
+
+/* The same where flows are not kept. */
+static __always_inline int is_home(struct flow_key *k, u32 ifindex, u32 direction)
+{
+    struct home *h = homes.lookup(k);
+    struct home n = {.ifindex = ifindex, .direction = direction};
+
+    if (h)
+        return h->ifindex == ifindex && h->direction == direction;
+    homes.update(k, &n);
+    return 1;
 }
 
 static __always_inline void keep_packet(struct __sk_buff *skb, struct ruleset *rs,
@@ -157,14 +188,60 @@ static __always_inline void keep_packet(struct __sk_buff *skb, struct ruleset *r
     }
 }
 
+/* Without branches: the verifier would walk each combination of them. */
+static __always_inline u64 is_dns_port(struct ruleset *rs, u16 port)
+{
+    u64 found = 0, differs;
+    int i;
+
+#pragma unroll
+    for (i = 0; i < MAX_DNS_PORTS; i++) {
+        differs = rs->dns_ports[i] ^ port;
+        opaque(differs);
+        found |= (differs - 1) >> 63;
+    }
+    return found;
+}
+
+/* A packet that may hold a DNS message: the program for those takes it from here,
+ * and this one ends. */
+static __always_inline void hand_over_dns(struct __sk_buff *skb, struct ruleset *rs, u32 flow_slot,
+                                          struct parsed *p, u64 now, u32 direction, u32 rule)
+{
+    u32 zero = 0;
+    struct handover *h;
+    u64 to = is_dns_port(rs, p->dport), from = is_dns_port(rs, p->sport);
+
+    if (!(to | from))
+        return;
+    h = handovers.lookup(&zero);
+    if (!h)
+        return;
+    __builtin_memcpy(&h->key, &p->key, sizeof(h->key));
+    h->now = now;
+    h->network = p->network;
+    h->transport = p->transport;
+    h->ifindex = skb->ifindex;
+    h->generation = rs->generation;
+    h->flow_slot = flow_slot;
+    h->etype = p->etype;
+    h->direction = direction;
+    h->rule = rule;
+    h->to_server = to;
+    h->from_server = from;
+    h->flags = p->flags;
+    tails.call(skb, TAIL_DNS);
+}
+
 static __always_inline int capture(struct __sk_buff *skb, u32 direction, int ethernet)
 {
-    u32 zero = 0, slot, flow_slot, bytes, rule;
+    u32 zero = 0, slot, flow_slot, bytes, rule, flow_rule = NO_RULE;
     struct control *ctl = control.lookup(&zero);
     struct counters *c = counters.lookup(&zero);
     struct parsed p = {};
     struct ruleset *rs;
     u64 word, now, v;
+    int counted = 0;
 
     if (!ctl || !c)
         return PASS;
@@ -172,7 +249,7 @@ static __always_inline int capture(struct __sk_buff *skb, u32 direction, int eth
     slot = word & 1;
     flow_slot = word >> 1 & 1;
     rs = rulesets.lookup(&slot);
-    if (!rs || !(rs->capture & (CAPTURE_FLOWS | CAPTURE_PACKETS)))
+    if (!rs || !(rs->capture & (CAPTURE_FLOWS | CAPTURE_PACKETS | CAPTURE_DNS | CAPTURE_RTT)))
         return PASS;
 
     bytes = skb->len + (skb->vlan_present ? 4 : 0);
@@ -195,9 +272,10 @@ static __always_inline int capture(struct __sk_buff *skb, u32 direction, int eth
     v = rs->all ? classify(rs, slot, &p, skb->ifindex, direction) : 0;
     now = bpf_ktime_get_ns();
     if (rs->capture & CAPTURE_FLOWS && p.ip) {
-        if (decide(rs, slot, 0, v, bytes, &rule)) {
+        if (decide(rs, slot, 0, v, bytes, &flow_rule)) {
             c->flow_accepted++;
-            keep_flow(ctl, flow_slot, rs, &p, now, bytes, skb->ifindex, direction, rule, c);
+            counted = keep_flow(ctl, flow_slot, rs, &p, now, bytes, skb->ifindex, direction,
+                                flow_rule, c);
         } else {
             c->flow_rejected++;
         }
@@ -210,6 +288,16 @@ static __always_inline int capture(struct __sk_buff *skb, u32 direction, int eth
             c->packet_rejected++;
         }
     }
+    if (!(rs->capture & (CAPTURE_DNS | CAPTURE_RTT)) || !p.transport)
+        return PASS;
+    if (!(rs->capture & CAPTURE_FLOWS))
+        counted = verdict(rs, 0, v, &flow_rule) && is_home(&p.key, skb->ifindex, direction);
+    if (!counted)
+        return PASS;
+    if (rs->capture & CAPTURE_RTT && p.known & KNOWN_FLAGS)
+        follow_handshake(&p, flow_slot, now, flow_rule, c);
+    if (rs->capture & CAPTURE_DNS && p.known & KNOWN_PORTS)
+        hand_over_dns(skb, rs, flow_slot, &p, now, direction, flow_rule);
     return PASS;
 }
 

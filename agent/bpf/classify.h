@@ -115,24 +115,15 @@ static __always_inline u32 lowest(u64 v)
 }
 
 /* Verdict for one kind of capture; *rule becomes what decided. */
-static __always_inline int decide(struct ruleset *rs, u32 slot, u32 kind, u64 v, u32 bytes,
-                                  u32 *rule)
+static __always_inline int verdict(struct ruleset *rs, u32 kind, u64 v, u32 *rule)
 {
     int accept = rs->capture & (kind ? ACCEPT_PACKETS : ACCEPT_FLOWS);
-    struct hit *h;
-    u32 i;
 
     v &= kind ? rs->packets : rs->flows;
     *rule = NO_RULE;
     if (v) {
         *rule = lowest(v);
         accept = (v & -v & rs->accept) != 0;
-    }
-    i = (slot * 2 + kind) * (NO_RULE + 1) + *rule;
-    h = hits.lookup(&i);
-    if (h) {
-        h->packets++;
-        h->bytes += bytes;
     }
     return accept != 0;
 }

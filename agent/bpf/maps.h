@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR Apache-2.0) */
-/* Every map, and the state that user space writes.
+/* The maps that several units share, and the state that user space writes.
+ *
+ * The core unit makes them; the units of the features, compiled after it in the
+ * same process, refer to them.
  *
  * Two slots exist of the rules and two of the flow table. `control` names the
  * active ones in a single word that a packet reads once, so no packet sees half
  * of a change. User space writes only the inactive slot.
  *
- * Set by the loader: FLOW_CAPACITY, RING_PAGES, CPUS, PAGE_SIZE. */
+ * Set by the loader: FLOW_CAPACITY, RING_PAGES, EVENT_PAGES, CPUS, PAGE_SIZE, and
+ * FEATURE_UNIT in those. */
 
 #ifndef __always_inline
 #define __always_inline inline __attribute__((always_inline))
@@ -35,6 +39,10 @@ struct control {
 #define CAPTURE_PACKETS 2
 #define ACCEPT_FLOWS 4   /* verdict on flows where no rule decides */
 #define ACCEPT_PACKETS 8
+#define CAPTURE_DNS 16
+#define CAPTURE_DROPS 32
+#define CAPTURE_RTT 64
+#define CAPTURE_TCP 128
 
 struct ends {
     u64 f, r;
@@ -63,6 +71,7 @@ struct ruleset {
     u32 snaplen;       /* 0: all */
     u32 sampling;      /* 0, 1: all */
     u32 same_everywhere; /* no rule looks at interface or direction */
+    u16 dns_ports[MAX_DNS_PORTS]; /* 0: none */
 };
 
 struct host {
@@ -108,31 +117,103 @@ struct scratch {
     u8 data[MAX_SNAP];
 };
 
+/* What a packet's program tells the one that it ends with. */
+struct handover {
+    struct flow_key key;
+    u64 now;
+    u32 network, transport;
+    u32 ifindex;
+    u32 generation;
+    u32 flow_slot;
+    u16 etype;
+    u8 direction, rule;
+    u8 to_server, from_server; /* one end is a DNS port */
+    u8 flags, unused[5];
+};
+
 #define MMAPABLE (1U << 10)
 #define NO_PREALLOC (1U << 0)
 
-BPF_F_TABLE("array", u32, struct control, control, 1, MMAPABLE);
-BPF_F_TABLE("array", u32, struct ruleset, rulesets, 2, MMAPABLE);
+#ifdef FEATURE_UNIT
+#define TABLE(type, key, leaf, name, entries, flags) \
+    BPF_F_TABLE("extern", key, leaf, name, entries, flags)
+#else
+#define TABLE(type, key, leaf, name, entries, flags)   \
+    BPF_F_TABLE(type, key, leaf, name, entries, flags); \
+    __attribute__((section("maps/export"))) struct name##_table_t __##name
+#endif
+
+TABLE("array", u32, struct control, control, 1, MMAPABLE);
+TABLE("array", u32, struct ruleset, rulesets, 2, MMAPABLE);
 /* [slot][end][port] */
-BPF_F_TABLE("array", u32, struct ends, ports, 2 * 2 * 65536, MMAPABLE);
+TABLE("array", u32, struct ends, ports, 2 * 2 * 65536, MMAPABLE);
 /* [slot][SMALL_...][value] */
 #define SMALL_PROTOCOL 0
 #define SMALL_ICMP_TYPE 1
 #define SMALL_ICMP_CODE 2
 #define SMALL_FLAGS 3
-BPF_F_TABLE("array", u32, u64, small, 2 * 4 * 256, MMAPABLE);
-BPF_F_TABLE("hash", struct host, struct address_vectors, hosts, ADDRESSES, NO_PREALLOC);
-BPF_F_TABLE("lpm_trie", struct prefix, struct address_vectors, prefixes, ADDRESSES, NO_PREALLOC);
-BPF_F_TABLE("hash", struct if_key, u64, if_vectors, 8192, NO_PREALLOC);
+TABLE("array", u32, u64, small, 2 * 4 * 256, MMAPABLE);
+TABLE("hash", struct host, struct address_vectors, hosts, ADDRESSES, NO_PREALLOC);
+TABLE("lpm_trie", struct prefix, struct address_vectors, prefixes, ADDRESSES, NO_PREALLOC);
+TABLE("hash", struct if_key, u64, if_vectors, 8192, NO_PREALLOC);
 
-BPF_TABLE("percpu_array", u32, struct counters, counters, 1);
+TABLE("percpu_array", u32, struct counters, counters, 1, 0);
 /* [slot][kind][rule], the last one for "no rule" */
-BPF_TABLE("percpu_array", u32, struct hit, hits, 2 * 2 * (NO_RULE + 1));
+TABLE("percpu_array", u32, struct hit, hits, 2 * 2 * (NO_RULE + 1), 0);
 
-BPF_TABLE("hash", struct flow_key, struct flow_value, flows0, FLOW_CAPACITY);
-BPF_TABLE("hash", struct flow_key, struct flow_value, flows1, FLOW_CAPACITY);
-BPF_TABLE("lru_hash", struct flow_key, struct home, homes, FLOW_CAPACITY);
-BPF_TABLE("lru_hash", struct fragment_key, struct fragment, fragments, 8192);
+TABLE("hash", struct flow_key, struct flow_value, flows0, FLOW_CAPACITY, 0);
+TABLE("hash", struct flow_key, struct flow_value, flows1, FLOW_CAPACITY, 0);
+/* What features saw of flows: takes memory only for flows that they saw anything of. */
+TABLE("hash", struct flow_key, struct flow_extra, extras0, FLOW_CAPACITY, NO_PREALLOC);
+TABLE("hash", struct flow_key, struct flow_extra, extras1, FLOW_CAPACITY, NO_PREALLOC);
+TABLE("lru_hash", struct fragment_key, struct fragment, fragments, 8192, 0);
+TABLE("array", u32, struct scratch, scratch, CPUS, 0);
+TABLE("percpu_array", u32, struct handover, handovers, 1, 0);
 
-BPF_RINGBUF_OUTPUT(ring, RING_PAGES);
-BPF_TABLE("array", u32, struct scratch, scratch, CPUS);
+/* By ifindex: what programs are attached to, for the hooks that see every device. */
+TABLE("hash", u32, u32, attached, 8192, NO_PREALLOC);
+
+#ifdef FEATURE_UNIT
+struct events_table_t {
+    int key;
+    u32 leaf;
+    int (*ringbuf_output)(void *, u64, u64);
+    u32 max_entries;
+};
+__attribute__((section("maps/extern"))) struct events_table_t events = {};
+#else
+BPF_RINGBUF_OUTPUT(events, EVENT_PAGES);
+__attribute__((section("maps/export"))) struct events_table_t __events;
+#endif
+
+static __always_inline struct flow_value *find_flow(u32 slot, struct flow_key *k)
+{
+    return slot ? flows1.lookup(k) : flows0.lookup(k);
+}
+
+static __always_inline struct flow_extra *find_extra(u32 slot, struct flow_key *k)
+{
+    return slot ? extras1.lookup(k) : extras0.lookup(k);
+}
+
+/* What features saw of a flow, to be added to; 0 when the map is full. */
+static __always_inline struct flow_extra *extra_of(u32 slot, struct flow_key *k, u64 now,
+                                                   u16 etype, u32 rule, struct counters *c)
+{
+    struct flow_extra *e = find_extra(slot, k);
+
+    if (!e) {
+        struct flow_extra n = {.first_ns = now, .etype = etype, .rule = rule};
+
+        if (slot)
+            extras1.insert(k, &n);
+        else
+            extras0.insert(k, &n);
+        e = find_extra(slot, k);
+    }
+    if (e)
+        e->last_ns = now;
+    else
+        c->extra_lost_full++;
+    return e;
+}

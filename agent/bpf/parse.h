@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR Apache-2.0) */
-/* From a frame to a flow key and what the rules look at.
+/* From an IP packet to a flow key and what the rules look at.
  *
- * Headers are copied out: straight from the linear part where they lie there,
- * else with bpf_skb_load_bytes, which reads paged data too and leaves the packet
- * as it was (pulling would not). Lengths inside headers are not trusted: only
- * what is in the frame counts. */
+ * Where the bytes come from is the unit's affair: it says what a SOURCE is, with
+ * its length `len`, and gives load(SOURCE *, offset, to, n), n a constant and
+ * `to` 8-aligned. Lengths inside headers are not trusted: only what is there
+ * counts. */
 
 #define ETH_IPV4 0x0800
 #define ETH_IPV6 0x86dd
@@ -44,6 +44,7 @@ struct parsed {
     u8 headless;      /* the transport header could not be read */
     u32 fragment_id;
     u32 network;      /* offset of the network header */
+    u32 transport;    /* ... and of the transport header, 0: none was looked for */
     u16 etype;
     u16 vlan_tci;
     u16 vlan_proto;   /* of a tag that stands in the metadata only */
@@ -57,34 +58,14 @@ struct parsed {
     u8 macs[12] __attribute__((aligned(8)));
 };
 
-/* n is a constant, `to` is 8-aligned; copied by words, since the compiler would
- * go byte by byte. */
-static __always_inline int load(struct __sk_buff *skb, u32 off, void *to, const u32 n)
-{
-    void *from = (void *)(long)skb->data + (off & 0xfff);
-    void *end = (void *)(long)skb->data_end;
-    u32 i;
-
-    if (off > 0xfff || from + n > end)
-        return bpf_skb_load_bytes(skb, off, to, n);
-#pragma unroll
-    for (i = 0; i + 8 <= n; i += 8)
-        *(u64 *)(to + i) = *(u64 *)(from + i);
-    if (n & 4) {
-        *(u32 *)(to + i) = *(u32 *)(from + i);
-        i += 4;
-    }
-    if (n & 2)
-        *(u16 *)(to + i) = *(u16 *)(from + i);
-    return 0;
-}
-
 /* Ports, ICMP type and code, TCP flags: RFC 9293, 768, 9260, 792, 4443. */
-static __always_inline void parse_transport(struct __sk_buff *skb, struct parsed *p, u32 off)
+static __always_inline void parse_transport(SOURCE *skb, struct parsed *p, u32 off)
 {
     u8 h[16] __attribute__((aligned(8))) = {};
     u8 proto = p->proto;
     int whole = 0;
+
+    p->transport = off;
 
     if (proto == PROTO_TCP) {
         whole = load(skb, off, h, 14) == 0;
@@ -152,7 +133,7 @@ static __always_inline void follow_fragment(struct parsed *p, struct counters *c
     p->headless = has_transport(f->proto) && !(f->known & (KNOWN_PORTS | KNOWN_ICMP));
 }
 
-static __always_inline void parse_ipv4(struct __sk_buff *skb, struct parsed *p, u8 *h)
+static __always_inline void parse_ipv4(SOURCE *skb, struct parsed *p, u8 *h)
 {
     u32 ihl = (h[0] & 15) * 4;
     u16 frag = be16(h + 6);
@@ -176,7 +157,7 @@ static __always_inline void parse_ipv4(struct __sk_buff *skb, struct parsed *p, 
 }
 
 /* RFC 8200 section 4; AH (51) counts its length in other units: RFC 4302. */
-static __always_inline void parse_ipv6(struct __sk_buff *skb, struct parsed *p, u8 *h)
+static __always_inline void parse_ipv6(SOURCE *skb, struct parsed *p, u8 *h)
 {
     u32 off = p->network + 40;
     u8 next = h[6];
@@ -222,35 +203,6 @@ static __always_inline void parse_ipv6(struct __sk_buff *skb, struct parsed *p, 
         parse_transport(skb, p, off);
 }
 
-/* IEEE 802.1Q; a tag that the driver took off stands in the metadata. */
-static __always_inline u32 parse_link(struct __sk_buff *skb, struct parsed *p, u8 *h)
-{
-    u32 off = 14;
-    u8 tag[4] __attribute__((aligned(8)));
-    int i;
-
-    if (load(skb, 0, h, 14) < 0)
-        return 0;
-    *(u64 *)p->macs = *(u64 *)h;
-    *(u32 *)(p->macs + 8) = *(u32 *)(h + 8);
-    p->etype = be16(h + 12);
-    if (skb->vlan_present) {
-        p->vlan_tci = skb->vlan_tci;
-        p->vlan_proto = ntoh16(skb->vlan_proto);
-    }
-    for (i = 0; i < 2; i++) {
-        if (p->etype != ETH_VLAN && p->etype != ETH_QINQ)
-            break;
-        if (load(skb, off, tag, 4) < 0)
-            break;
-        if (!p->vlan_tci)
-            p->vlan_tci = be16(tag);
-        p->etype = be16(tag + 2);
-        off += 4;
-    }
-    return off;
-}
-
 static __always_inline void seal(struct parsed *p)
 {
     *(u64 *)&p->key.sport = p->sport | (u64)p->dport << 16 | (u64)p->proto << 32 |
@@ -258,14 +210,11 @@ static __always_inline void seal(struct parsed *p)
                             (u64)p->headless << 56;
 }
 
-static __always_inline void parse(struct __sk_buff *skb, struct parsed *p, int ethernet)
+/* p->etype and p->network are known. */
+static __always_inline void parse_ip(SOURCE *skb, struct parsed *p)
 {
     u8 h[40] __attribute__((aligned(8)));
 
-    if (ethernet)
-        p->network = parse_link(skb, p, h);
-    else
-        p->etype = ntoh16(skb->protocol);
     if (p->etype == ETH_IPV4) {
         if (load(skb, p->network, h, 20) < 0)
             p->malformed = 1;

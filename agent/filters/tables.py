@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agent.filters import addresses, values
 from agent.filters.rule import MAX_RULES
+from agent.wire import MAX_DNS_PORTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,6 +24,8 @@ DIM_ADDRESS, DIM_PREFIX, DIM_PORT, DIM_PROTOCOL = 1, 2, 4, 8
 DIM_ICMP, DIM_FLAGS, DIM_DIRECTION, DIM_INTERFACE = 16, 32, 64, 128
 
 CAPTURE_FLOWS, CAPTURE_PACKETS, ACCEPT_FLOWS, ACCEPT_PACKETS = 1, 2, 4, 8
+CAPTURE = {"dns": 16, "drops": 32, "rtt": 64, "tcp": 128}
+"""Of each feature (agent.wire.FEATURES)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,9 @@ class Settings:
     """Bytes kept of a packet, 0: all."""
     sampling: int = 1
     """1 of N packets."""
+    features: frozenset[str] = frozenset()
+    """Of agent.wire.FEATURES."""
+    dns_ports: tuple[int, ...] = (53,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class Tables:
     addresses: AddressTables
     interfaces: tuple[tuple[str, ...], ...]
     """Name patterns of each rule; empty: any interface."""
+    features: frozenset[str]
 
     def interface_vector(self, name: str) -> int:
         """The rules that can hold on an interface of this name."""
@@ -61,7 +68,9 @@ class Tables:
 
 
 def build(rules: Sequence[Rule], settings: Settings) -> Tables:
-    """ValueError for more than 64 rules: a vector has no more bits."""
+    """ValueError for more than 64 rules: a vector has no more bits; for too many DNS ports."""
+    if len(settings.dns_ports) > MAX_DNS_PORTS:
+        raise ValueError(f"{len(settings.dns_ports)} DNS ports, {MAX_DNS_PORTS} are the most")
     if len(rules) > MAX_RULES:
         raise ValueError(f"{len(rules)} rules, {MAX_RULES} are the most")
     address_tables = addresses.build(rules)
@@ -81,6 +90,7 @@ def build(rules: Sequence[Rule], settings: Settings) -> Tables:
         small,
         address_tables,
         tuple(tuple(r.interface) for r in rules),
+        settings.features,
     )
 
 
@@ -125,10 +135,13 @@ def _ruleset(
         | settings.packets * CAPTURE_PACKETS
         | (not accept & flows) * ACCEPT_FLOWS
         | (not accept & packets) * ACCEPT_PACKETS
+        | sum(CAPTURE[name] for name in settings.features)
     )
+    # One port again and again where there are fewer: 0 is a port too.
+    dns_ports = (settings.dns_ports or (0,)) + settings.dns_ports[:1] * MAX_DNS_PORTS
     anywhere = address_tables.anywhere
     return struct.pack(
-        "<15Q6I",
+        f"<15Q6I{MAX_DNS_PORTS}H",
         every, accept, flows, packets,
         every & ~needs_ip, every & ~with_ports, every & ~with_icmp, every & ~with_flags,
         every & ~with_interface,
@@ -136,5 +149,5 @@ def _ruleset(
         _bits(not r.direction or 1 in r.direction for r in rules),
         anywhere.src_f, anywhere.src_r, anywhere.dst_f, anywhere.dst_r,
         dims, capture, settings.generation & 0xFFFFFFFF, settings.snaplen, settings.sampling,
-        not (with_direction | with_interface),
+        not (with_direction | with_interface), *dns_ports[:MAX_DNS_PORTS],
     )  # fmt: skip

@@ -27,6 +27,7 @@ MAP_DELETE_ELEM = 3
 PROG_TEST_RUN = 10
 PROG_GET_FD_BY_ID = 13
 OBJ_GET_INFO_BY_FD = 15
+RAW_TRACEPOINT_OPEN = 17
 MAP_LOOKUP_BATCH = 24
 MAP_LOOKUP_AND_DELETE_BATCH = 25
 MAP_UPDATE_BATCH = 26
@@ -161,6 +162,19 @@ class Map:
                 return
             begun = True
 
+    def numbers(self) -> list[int]:
+        """The keys of a hash whose keys are 8-byte numbers."""
+        keys = bytearray(8 * self.max_entries)
+        values = bytearray(self.value_size * self.max_entries)
+        token = bytearray(8)
+        attr = self._batch_attr(
+            0, _address(token), _address(keys), _address(values), self.max_entries
+        )
+        with contextlib.suppress(FileNotFoundError):  # says "that was the last one"
+            _bpf(MAP_LOOKUP_BATCH, attr)
+        (count,) = struct.unpack_from("<I", attr, 32)
+        return list(struct.unpack_from(f"<{count}Q", keys))
+
     def lookup_all(self, *, stride: int) -> bytes:
         """Every element of an array, in order; stride: bytes of one, all CPUs together."""
         keys = bytearray(4 * self.max_entries)
@@ -203,6 +217,13 @@ def link_tcx(program: int, *, ifindex: int, attach_type: int, flags: int) -> int
         struct.pack("<6IQ", program, ifindex, attach_type, flags, 0, 0, 0).ljust(64, b"\0")
     )
     return _bpf(LINK_CREATE, attr)
+
+
+def attach_raw_tracepoint(name: str, program: int) -> int:
+    """Descriptor; the program is off the tracepoint when its last one is closed."""
+    text = bytearray(name.encode() + b"\0")
+    attr = bytearray(struct.pack("<QIxxxx", _address(text), program).ljust(24, b"\0"))
+    return _bpf(RAW_TRACEPOINT_OPEN, attr)
 
 
 def prog_fd_by_id(number: int) -> int:

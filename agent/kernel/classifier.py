@@ -19,14 +19,14 @@ from agent.kernel.bpf import Barrier, possible_cpus
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from agent.filters.addresses import Key, Vectors
     from agent.filters.tables import Tables
     from agent.kernel.bpf import Map
     from agent.kernel.compile import Loaded
 
-_RULESET_BYTES = 144
+_RULESET_BYTES = 144 + 2 * wire.MAX_DNS_PORTS
 _PORT_BYTES = 2 * 65536 * 16
 _SMALL_BYTES = 4 * 256 * 8
 _HITS = 2 * (wire.NO_RULE + 1)
@@ -45,13 +45,24 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class FlowChunk:
-    """Part of a drained flow table, all of one generation."""
+class Chunk:
+    """Elements of one drained table."""
 
-    generation: int
     count: int
     keys: bytes
     values: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one eviction brought, all of one generation."""
+
+    generation: int
+    features: frozenset[str]
+    """That were on."""
+    flows: list[Chunk]
+    extras: list[Chunk]
+    """What features saw of flows, in this window."""
 
 
 @dataclass(slots=True)
@@ -76,10 +87,14 @@ class Classifier:
         self._ports = maps["ports"].map_memory()
         self._small = maps["small"].map_memory()
         self._flows = (maps["flows0"], maps["flows1"])
+        self._extras = (maps["extras0"], maps["extras1"])
         self._barrier = Barrier()
         self._slots = (_Slot(), _Slot())
         self._cpus = possible_cpus()
         self.generation = 0
+        self.features: frozenset[str] = frozenset()
+        self._left = (self.generation, self.features)
+        """Under which the idle flow table was filled."""
 
     @property
     def _rule_slot(self) -> int:
@@ -100,17 +115,29 @@ class Classifier:
         self._stage(idle, tables, interfaces)
         self._zero_hits(idle)
         self._flip(rules=True)
-        self.generation = generation
+        self.generation, self.features = generation, tables.features
         return self._hits(1 - self._rule_slot)
 
     def evict(self) -> None:
         """Make the other flow table the active one; drain() what it leaves."""
         self._flip(rules=False)
 
-    def drain(self, generation: int) -> Iterator[FlowChunk]:
-        """Empty the idle flow table, whose flows are of this generation."""
-        for count, keys, values in self._flows[1 - self._flow_slot].drain(_DRAIN_BATCH):
-            yield FlowChunk(generation, count, keys, values)
+    def drain(self) -> Window:
+        """Empty the idle tables."""
+        idle = 1 - self._flow_slot
+        return Window(
+            *self._left,
+            [Chunk(*each) for each in self._flows[idle].drain(_DRAIN_BATCH)],
+            [Chunk(*each) for each in self._extras[idle].drain(_DRAIN_BATCH)],
+        )
+
+    def set_attached(self, ifindex: int, *, attached: bool) -> None:
+        """Tell the hooks that see every device which ones are captured on."""
+        key = struct.pack("<I", ifindex)
+        if attached:
+            self._maps["attached"].update(key, struct.pack("<I", 1))
+        else:
+            self._maps["attached"].delete(key)
 
     def add_interface(self, ifindex: int, name: str) -> None:
         """Let the active rules know an interface that no program runs on yet."""
@@ -143,6 +170,7 @@ class Classifier:
     def _flip(self, *, rules: bool) -> None:
         word = self._word.value
         flow_slot = 1 - self._flow_slot
+        self._left = (self.generation, self.features)
         struct.pack_into("<Q", self._control, 8 + 8 * flow_slot, time.monotonic_ns())
         self._word.value = word ^ (0b11 if rules else 0b10)
         self._barrier.wait()

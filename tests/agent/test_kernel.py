@@ -84,7 +84,7 @@ def test_a_packet_that_meets_a_flip_between_two_interfaces_is_counted_once(kerne
     # The flip waited for a grace period; here it is to have been just now.
     struct.pack_into("<QQ", kernel.classifier._control, 8, *[time.monotonic_ns()] * 2)
     kernel.run(frame, Direction.EGRESS)
-    drained = [chunk.count for chunk in kernel.classifier.drain(kernel.generation)]
+    drained = [chunk.count for chunk in kernel.classifier.drain().flows]
     assert sum(drained) == 1
     assert kernel.flows() == []
 
@@ -95,8 +95,9 @@ def test_a_change_cuts_flows_by_generation(kernel: Kernel) -> None:
     kernel.generation += 1
     tables = build([parse_rule(["port", "80"])], Settings(kernel.generation))
     kernel.classifier.apply(tables, generation=kernel.generation, interfaces={})
-    chunks = list(kernel.classifier.drain(kernel.generation - 1))
-    assert [(chunk.generation, chunk.count) for chunk in chunks] == [(kernel.generation - 1, 1)]
+    window = kernel.classifier.drain()
+    assert window.generation == kernel.generation - 1
+    assert [chunk.count for chunk in window.flows] == [1]
 
 
 def test_a_full_flow_map_is_counted_and_no_packet_unaccounted_for(small: Kernel) -> None:

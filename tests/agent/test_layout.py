@@ -19,8 +19,14 @@ import json, os, sys
 from agent.kernel import compile as c
 os.environ["BCC_KERNEL_SOURCE"] = str(c._HERE / "shim")
 import bcc
-sizes = ["-DFLOW_CAPACITY=8", "-DRING_PAGES=1", "-DCPUS=1", "-DPAGE_SIZE=4096"]
-unit = bcc.BPF(text=c.source(), cflags=sizes)
+sizes = ["-DFLOW_CAPACITY=8", "-DRING_PAGES=1", "-DCPUS=1", "-DPAGE_SIZE=4096",
+         "-DEVENT_PAGES=1"]
+# Structs show in tables only.
+events = "".join(
+    f'BPF_TABLE("array", u32, struct {name}, t_{name}, 1);'
+    for name in ("event_head", "dns_event", "drop_event", "tcp_event")
+)
+unit = bcc.BPF(text=c.source(c.CORE) + events, cflags=sizes)
 def layout(t):
     return {n: (getattr(t, n).offset, getattr(t, n).size) for n, *_ in t._fields_}
 scratch = unit["scratch"].Leaf
@@ -28,6 +34,9 @@ json.dump({
     "flow_key": layout(unit["flows0"].Key),
     "flow_value": layout(unit["flows0"].Leaf),
     "packet_head": layout(dict((n, t) for n, t, *_ in scratch._fields_)["head"]),
+    "flow_extra": layout(unit["extras0"].Leaf),
+    **{n: layout(unit["t_" + n].Leaf)
+       for n in ("event_head", "dns_event", "drop_event", "tcp_event")},
     "counters": layout(unit["counters"].sLeaf),
 }, sys.stdout)
 """
@@ -45,7 +54,19 @@ def compiled() -> dict[str, dict[str, tuple[int, int]]]:
     }
 
 
-@pytest.mark.parametrize("record", [wire.FLOW_KEY, wire.FLOW_VALUE, wire.PACKET])
+@pytest.mark.parametrize(
+    "record",
+    [
+        wire.FLOW_KEY,
+        wire.FLOW_VALUE,
+        wire.FLOW_EXTRA,
+        wire.PACKET,
+        wire.EVENT_HEAD,
+        wire.DNS_EVENT,
+        wire.DROP_EVENT,
+        wire.TCP_EVENT,
+    ],
+)
 def test_the_dtype_has_the_compilers_offsets_and_sizes(
     record: wire.Record, compiled: dict[str, dict[str, tuple[int, int]]]
 ) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import pytest
 
 from agent import wire
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from nshell.filters import Rule
 
 LOOPBACK = 1
+EXTRA = np.dtype(wire.FLOW_EXTRA.dtype())
+EVENT_HEAD = np.dtype(wire.EVENT_HEAD.dtype())
+EVENTS = {
+    wire.EVENT_DNS: np.dtype(wire.DNS_EVENT.dtype()),
+    wire.EVENT_DROP: np.dtype(wire.DROP_EVENT.dtype()),
+    wire.EVENT_TCP: np.dtype(wire.TCP_EVENT.dtype()),
+}
 
 Kind = Literal["flows", "packets"]
 Verdict = tuple[bool, int]
@@ -62,12 +70,13 @@ class Kernel:
     def apply(
         self, rules: Sequence[Rule], *, ifname: str = "lo", flows: bool = True,
         packets: bool = True, snaplen: int = 0, sampling: int = 1, features: Sequence[str] = (),
+        dns_ports: tuple[int, ...] = (53,),
     ) -> None:  # fmt: skip
         """A new generation and nothing left of the last one's; frames arrive on ifname."""
         self.generation += 1
         settings = tables.Settings(
             self.generation, flows=flows, packets=packets, snaplen=snaplen, sampling=sampling,
-            features=frozenset(features),
+            features=frozenset(features), dns_ports=dns_ports,
         )  # fmt: skip
         problems = self.hooks.switch_on(features)
         assert not problems, problems
@@ -76,7 +85,9 @@ class Kernel:
         self.hooks.switch_off(features)
         self.classifier.drain()
         self.forget("fragments", "homes", "handshakes")
+        self.forget("queries", "streams")
         self.empty_ring()
+        self.read_events()
         self.hits = Counter()
 
     def run(
@@ -125,8 +136,34 @@ class Kernel:
     def forget(self, *maps: str) -> None:
         """Empty what the programs remember between packets."""
         for name in maps:
-            for _ in self.loaded.maps[name].drain(1024):
+            maps = self.loaded.maps | self.hooks.loaded.loaded.maps
+            for _ in maps[name].drain(1024):
                 pass
+
+    def read_events(self) -> list[tuple[np.void, bytes]]:
+        """Everything in the event ring: (record of its kind, bytes behind it)."""
+        found = []
+        _, data = self.events.read(1 << 30)
+        at = 0
+        while at < len(data):
+            length = int.from_bytes(data[at : at + 4], "little")
+            record = data[at + 8 : at + 8 + length]
+            kind = int(np.frombuffer(record, EVENT_HEAD, 1)[0]["kind"])
+            dtype = EVENTS[kind]
+            found.append((np.frombuffer(record, dtype, 1)[0], record[dtype.itemsize :]))
+            at += (length + 15) & ~7
+        return found
+
+    def extras(self) -> dict[bytes, np.void]:
+        """What features saw of each flow since the last change or call, by its key."""
+        self.classifier.evict()
+        found = {}
+        for chunk in self.classifier.drain().extras:
+            values = np.frombuffer(chunk.values, EXTRA)
+            for index in range(chunk.count):
+                key = chunk.keys[index * wire.FLOW_KEY.size : (index + 1) * wire.FLOW_KEY.size]
+                found[key] = values[index]
+        return found
 
     def flows(self) -> list[tuple[bytes, bytes]]:
         """(key, value) of every flow since the last change or call."""

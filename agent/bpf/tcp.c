@@ -18,18 +18,20 @@
  * runs in its own context alone: connect, listen, close. */
 struct owner {
     u64 since_ns;
-    u32 pid, unused;
+    u32 pid;
+    u16 port, unused; /* local; a socket gives it back before it is closed */
     char comm[16];
 };
 
 BPF_TABLE("lru_hash", u64, struct owner, owners, 65536);
 
-static __always_inline void name_owner(u64 sk, struct tcp_event *t)
+static __always_inline void name_owner(u64 sk, u16 port, struct tcp_event *t)
 {
     struct owner *o = owners.lookup(&sk);
 
     if (o) {
         t->pid = o->pid;
+        o->port = port;
         __builtin_memcpy(t->comm, o->comm, sizeof(t->comm));
     }
 }
@@ -58,7 +60,7 @@ int nobs_retransmit(struct raw_args *ctx)
     if (!locate(&at) || !accepted(&k, &p, &at))
         return 0;
     t.old_state = peek(u8, sk, SOCK_STATE);
-    name_owner(sk, &t);
+    name_owner(sk, p.sport, &t);
     e = extra_of(k.flow_slot, &p.key, k.now, p.etype, k.rule, k.c);
     if (e) {
         __sync_fetch_and_add(&e->retransmits, 1);
@@ -111,7 +113,7 @@ int nobs_send_reset(struct raw_args *ctx)
 #endif
     if (sk) {
         t.old_state = peek(u8, sk, SOCK_STATE);
-        name_owner(sk, &t);
+        name_owner(sk, p.sport, &t);
     }
     emit(&t, &k, &p, &at);
     return 0;
@@ -132,7 +134,7 @@ int nobs_receive_reset(struct raw_args *ctx)
     if (!locate(&at) || !accepted(&k, &p, &at))
         return 0;
     t.old_state = peek(u8, sk, SOCK_STATE);
-    name_owner(sk, &t);
+    name_owner(sk, p.dport, &t);
     emit(&t, &k, &p, &at);
     return 0;
 }
@@ -140,18 +142,20 @@ int nobs_receive_reset(struct raw_args *ctx)
 static __always_inline int in_owners_context(u32 before, u32 after)
 {
     return after == SYN_SENT || after == LISTEN || after == FIN_WAIT1 || after == LAST_ACK ||
-           before == LISTEN;
+           (before == LISTEN && after == CLOSE);
 }
 
 /* Follows every socket, whatever the rules: they may change before it does. */
-static __always_inline void follow(u64 sk, u64 now, struct tcp_event *t)
+static __always_inline void follow(u64 sk, u64 now, struct parsed *p, struct tcp_event *t)
 {
-    struct owner n = {.since_ns = now};
+    struct owner n = {.since_ns = now, .port = p->sport};
     struct owner *o = owners.lookup(&sk);
 
     if (o && t->old_state != CLOSE) {
         t->duration_ns = now - o->since_ns;
         n.pid = o->pid;
+        if (!p->sport)
+            p->sport = n.port = o->port;
         __builtin_memcpy(n.comm, o->comm, sizeof(n.comm));
     }
     if (in_owners_context(t->old_state, t->new_state)) {
@@ -179,7 +183,7 @@ int nobs_state(struct raw_args *ctx)
         return 0;
     t.old_state = ctx->args[1];
     t.new_state = ctx->args[2];
-    follow(sk, bpf_ktime_get_ns(), &t);
+    follow(sk, bpf_ktime_get_ns(), &p, &t);
     place_socket(sk, &at);
     if (!locate(&at) || !accepted(&k, &p, &at))
         return 0;

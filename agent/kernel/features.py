@@ -12,6 +12,7 @@ from pathlib import Path
 from agent.kernel.btf import DIRECTORY, BtfError, Types
 
 _PREFIXES = ("SKB_DROP_REASON_", "SKB_")
+_NO_REASONS = ("_MAX", "_MASK")
 _RESET_PREFIX = "SK_RST_REASON_"
 
 NO_LOSS = frozenset(
@@ -91,7 +92,7 @@ class Feature:
     program: str = ""
     """That capture programs end with, instead of tracepoints."""
     maps: tuple[str, ...] = ()
-    """That user space reads."""
+    """That others than the programs look into."""
 
     @property
     def programs(self) -> tuple[str, ...]:
@@ -101,7 +102,13 @@ class Feature:
 _HOOK = ("object.h", "parse.h", "classify.h", "hook.h")
 
 FEATURES = (
-    Feature("dns", ("maps.h", "frame.h", "parse.h", "dns.c"), {}, program="nobs_dns"),
+    Feature(
+        "dns",
+        ("maps.h", "frame.h", "parse.h", "dns.c"),
+        {},
+        program="nobs_dns",
+        maps=("queries", "streams"),
+    ),
     Feature(
         "drops",
         ("maps.h", *_HOOK, "packet.h", "drops.c"),
@@ -195,7 +202,7 @@ def drop_reasons(types: Types, directory: Path = DIRECTORY) -> dict[int, str]:
                 names |= Types.parse(path.read_bytes(), types).enums_like("drop_reason")
             except (OSError, BtfError):
                 continue  # the module has gone, or is built for another kernel
-    return {value: _short(name) for value, name in names.items() if not name.endswith("_MAX")}
+    return {value: _short(name) for value, name in names.items() if not name.endswith(_NO_REASONS)}
 
 
 def reset_reasons(types: Types) -> dict[int, str]:

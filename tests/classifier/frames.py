@@ -101,8 +101,10 @@ def fragment6(
     return FRAGMENT, struct.pack(">BHI", reserved, offset | more, ident)
 
 
-def tcp(*, sport: int = 40000, dport: int = 80, flags: int = ACK, payload: bytes = b"") -> bytes:
-    return struct.pack(">HHIIBBHHH", sport, dport, 1, 0, 0x50, flags, 65535, 0, 0) + payload
+def tcp(
+    *, sport: int = 40000, dport: int = 80, flags: int = ACK, payload: bytes = b"", seq: int = 1
+) -> bytes:
+    return struct.pack(">HHIIBBHHH", sport, dport, seq, 0, 0x50, flags, 65535, 0, 0) + payload
 
 
 def udp(*, sport: int = 40000, dport: int = 53, payload: bytes = b"") -> bytes:
@@ -135,10 +137,11 @@ def tcp4(
     dport: int = 80,
     flags: int = ACK,
     payload: bytes = b"",
+    seq: int = 1,
     options: bytes = b"",
     vlans: Sequence[int] = (),
 ) -> bytes:
-    segment = tcp(sport=sport, dport=dport, flags=flags, payload=payload)
+    segment = tcp(sport=sport, dport=dport, flags=flags, payload=payload, seq=seq)
     packet = ipv4(src, dst, proto=TCP, payload=segment, options=options)
     return ethernet(IPV4, packet, vlans=vlans)
 

@@ -135,9 +135,9 @@ class Kernel:
 
     def forget(self, *maps: str) -> None:
         """Empty what the programs remember between packets."""
+        every = self.loaded.maps | self.hooks.loaded.loaded.maps
         for name in maps:
-            maps = self.loaded.maps | self.hooks.loaded.loaded.maps
-            for _ in maps[name].drain(1024):
+            for _ in every[name].drain(1024):
                 pass
 
     def read_events(self) -> list[tuple[np.void, bytes]]:

@@ -7,8 +7,13 @@ Format: Documentation/bpf/btf.rst of the kernel.
 from __future__ import annotations
 
 import struct
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DIRECTORY = Path("/sys/kernel/btf")
 
@@ -29,6 +34,17 @@ _BEHIND = {
 
 class BtfError(ValueError):
     """What was asked for is not there, or not in this form; str() says what."""
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Damage shows as BtfError."""
+    try:
+        yield
+    except BtfError:
+        raise
+    except (IndexError, ValueError, struct.error) as error:
+        raise BtfError("BTF is damaged") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +90,8 @@ class Types:
         made = cls(data, base, length + strings)
         if base is not None:
             made._first_string, made._first = base.string_end, base.end
-        made._walk(length + types, length + types + types_len)
+        with _reading():
+            made._walk(length + types, length + types + types_len)
         return made
 
     @property
@@ -101,7 +118,8 @@ class Types:
     def name(self, offset: int) -> str:
         """The string there."""
         if offset < self._first_string:
-            assert self._base is not None
+            if self._base is None:
+                raise BtfError(f"no string {offset}")
             return self._base.name(offset)
         start = self._strings + offset - self._first_string
         return self._data[start : self._data.index(b"\0", start)].decode()
@@ -184,10 +202,11 @@ class Types:
     def enums_like(self, suffix: str) -> dict[int, str]:
         """The enumerators of every enum of this image whose name ends so."""
         names: dict[int, str] = {}
-        for index, at in enumerate(self._heads):
-            string, info, _ = _TYPE.unpack_from(self._data, at)
-            if info >> 24 & 31 == _ENUM and string and self.name(string).endswith(suffix):
-                names |= self._enumerators(self.type(self._first + index))
+        with _reading():
+            for index, at in enumerate(self._heads):
+                string, info, _ = _TYPE.unpack_from(self._data, at)
+                if info >> 24 & 31 == _ENUM and string and self.name(string).endswith(suffix):
+                    names |= self._enumerators(self.type(self._first + index))
         return names
 
     def tracepoint_arguments(self, name: str) -> int:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PARTS = ("kernel", "agent", "collector_rows", "collector_packets", "session")
+PARTS = ("kernel", "features", "agent", "collector_rows", "collector_packets", "session")
 
 
 @dataclass(frozen=True, slots=True)

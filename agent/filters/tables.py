@@ -138,7 +138,8 @@ def _ruleset(
         | sum(CAPTURE[name] for name in settings.features)
     )
     # One port again and again where there are fewer: 0 is a port too.
-    dns_ports = (settings.dns_ports or (0,)) + settings.dns_ports[:1] * MAX_DNS_PORTS
+    dns_ports = settings.dns_ports or (0,)
+    dns_ports += dns_ports[:1] * (MAX_DNS_PORTS - len(dns_ports))
     anywhere = address_tables.anywhere
     return struct.pack(
         f"<15Q6I{MAX_DNS_PORTS}H",
@@ -149,5 +150,5 @@ def _ruleset(
         _bits(not r.direction or 1 in r.direction for r in rules),
         anywhere.src_f, anywhere.src_r, anywhere.dst_f, anywhere.dst_r,
         dims, capture, settings.generation & 0xFFFFFFFF, settings.snaplen, settings.sampling,
-        not (with_direction | with_interface), *dns_ports[:MAX_DNS_PORTS],
+        not (with_direction | with_interface), *dns_ports,
     )  # fmt: skip

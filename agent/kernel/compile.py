@@ -52,7 +52,7 @@ class Sizes:
     """Flows held per eviction window."""
     ring_bytes: int = 16 << 20
     """Of the packet ring: a power of two and whole pages."""
-    event_bytes: int = 4 << 20
+    event_bytes: int = 2 << 20
     """Of the event ring, likewise."""
 
 

@@ -19,6 +19,10 @@ static __always_inline int is_loss(u32 reason, struct parsed *p)
     if (reason == REASON_NO_SOCKET && p->known & KNOWN_ICMP &&
         p->icmp_type == (p->proto == PROTO_ICMP ? 0 : 129))
         return 0;
+    /* Multicast for groups that nobody here is in ends without a reason. */
+    if (reason == REASON_NOT_SPECIFIED &&
+        (p->key.dst[0] == 0xff || (p->etype == ETH_IPV4 && p->key.dst[12] >> 4 == 14)))
+        return 0;
     return 1;
 }
 

@@ -175,7 +175,7 @@ def _drop_flags(types: Types) -> list[str]:
     assert bits < 1 << _REASON_BITS
     words = [bits >> shift & (1 << 64) - 1 for shift in range(0, _REASON_BITS, 64)]
     found = [f"-DNO_LOSS_{index}={word}ULL" for index, word in enumerate(words)]
-    found.append(f"-DREASON_NO_SOCKET={reasons['NO_SOCKET']}")
+    found += [f"-DREASON_{name}={reasons[name]}" for name in ("NO_SOCKET", "NOT_SPECIFIED")]
     if types.tracepoint_arguments("kfree_skb") > 3:
         found.append("-DHAS_RX_SK")
     return found

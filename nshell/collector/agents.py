@@ -112,7 +112,7 @@ class AgentLink(AgentLinkServicer):
         node = self._fleet.nodes[link.node]
         async for message in messages:
             body = message.WhichOneof("body")
-            if body in ("flows", "packets"):
+            if body in ("flows", "packets", "events"):
                 await self._receive_batch(node, message)
                 continue
             node.link.arrived(message.seq)
@@ -121,6 +121,8 @@ class AgentLink(AgentLinkServicer):
                     self._fleet.interfaces(node, message.interfaces)
                 case "stats":
                     self._fleet.report(node, message.stats)
+                case "names":
+                    self._store.names(node.name, message.names)
                 case "ack":
                     self._fleet.acknowledge(node, message.ack)
                 case "pong":
@@ -130,13 +132,17 @@ class AgentLink(AgentLinkServicer):
         return "closed the connection"
 
     async def _receive_batch(self, node: Node, message: pb.FromAgent) -> None:
-        if message.WhichOneof("body") == "flows":
-            check_flow_batch(message.flows)
-            node.link.arrived(message.seq, message.flows.count)
-            storing = self._store.flows(node.name, message.flows, received_s=int(time.time()))
-        else:
-            node.link.arrived(message.seq, message.packets.count)
-            storing = self._store.packets(node.name, message.packets)
+        match message.WhichOneof("body"):
+            case "flows":
+                check_flow_batch(message.flows)
+                node.link.arrived(message.seq, message.flows.count)
+                storing = self._store.flows(node.name, message.flows, received_s=int(time.time()))
+            case "packets":
+                node.link.arrived(message.seq, message.packets.count)
+                storing = self._store.packets(node.name, message.packets)
+            case _:
+                node.link.arrived(message.seq, message.events.count)
+                storing = self._store.events(node.name, message.events)
         # A broken connection ends the waiting here, not the storing.
         await asyncio.shield(self._tasks.start(storing, name=f"store from {node.name}"))
 

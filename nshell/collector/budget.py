@@ -23,7 +23,9 @@ _LOG = logging.getLogger(__name__)
 _PARTS = 8
 """One eviction removes about this fraction of what there is ..."""
 _ROWS = 50_000
-"""... and at most so many flows, lest it hold up the writer."""
+"""... and at most so many rows, lest it hold up the writer."""
+_BYTES = {"flow": "Bytes", "dns": "Length", "packet_drop": "Length", "tcp_event": "0"}
+"""Tables that are evicted from by themselves, and the bytes that their rows tell of."""
 
 
 def segment_bytes(limit_bytes: int) -> int:
@@ -62,17 +64,19 @@ class Budget:
         return self._database.used_bytes() + self._segments.total_bytes
 
     def _evict(self) -> None:
-        first, last = self._rowids("flow")
-        flows = last - first + 1
-        first_packet, last_packet = self._rowids("packet")
-        packets = last_packet - first_packet + 1
-        database_bytes = self._database.used_bytes()
-        flow_bytes = database_bytes * flows // (flows + packets or 1)
-        packet_bytes = database_bytes - flow_bytes + self._segments.total_bytes
-        if packet_bytes > flow_bytes and self._segments.sizes:
+        """Remove the oldest part of what takes most space."""
+        rowids = {table: self._rowids(table) for table in ("packet", *_BYTES)}
+        rows = {table: last - first + 1 for table, (first, last) in rowids.items()}
+        # Rows of all tables are about as long as each other.
+        row_bytes = self._database.used_bytes() / (sum(rows.values()) or 1)
+        packet_bytes = rows["packet"] * row_bytes + self._segments.total_bytes
+        largest = max(_BYTES, key=rows.__getitem__)
+        if packet_bytes > rows[largest] * row_bytes and self._segments.sizes:
             self._evict_segment(next(iter(self._segments.sizes)))
-        elif flows:
-            self._delete("flow", first + min(flows // _PARTS, _ROWS), size="Bytes")
+        elif rows[largest]:
+            first, _ = rowids[largest]
+            last = first + min(rows[largest] // _PARTS, _ROWS)
+            self._delete(largest, last, size=_BYTES[largest])
 
     def _evict_segment(self, number: int) -> None:
         # Rows stand in the order of the files, so the search ends with the file.

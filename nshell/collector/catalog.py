@@ -15,7 +15,7 @@ from nshell.collector.schema import LOSS
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
-    from nshell.collector.schema import Table
+    from nshell.collector.relations import Table
 
 
 @dataclass(frozen=True, slots=True)

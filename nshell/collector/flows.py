@@ -1,19 +1,21 @@
 """Flow batches to rows of the flow table.
 
-Invariant: a pure function of the batch and of what is known of its node; it
-does nothing per row in Python that a batch operation can do.
+Invariant: rows follow from the batch and from what is known of its node; nothing
+is done per row in Python that a batch operation can do.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agent import wire
+from nshell.collector.extras import Observed, extra_columns
 from nshell.collector.rows import (
-    IPV4,
-    IPV6,
+    NS_PER_MS,
     Cell,
     DecodeError,
     GenerationKey,
@@ -22,38 +24,41 @@ from nshell.collector.rows import (
     fields,
     filter_ids,
     headers,
+    is_ip,
     nullable,
     nullable_texts,
+    transport,
 )
 from nshell.collector.texts import Texts, byte_keys
+from nshell.collector.windows import EXTRA, KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from agent.proto import agentlink_pb2
+    from nshell.collector.dnsexchanges import Answered
 
-KEY = np.dtype(wire.FLOW_KEY.dtype())
 VALUE = np.dtype(wire.FLOW_VALUE.dtype())
-_NS_PER_MS = 1_000_000
 
 
 def check_flow_batch(batch: agentlink_pb2.FlowBatch) -> None:
     """Refuse a batch whose bytes are not `count` records; DecodeError says why."""
-    for name, data, size in (
-        ("keys", batch.keys, KEY.itemsize),
-        ("values", batch.values, VALUE.itemsize),
+    for name, count, data, size in (
+        ("keys", batch.count, batch.keys, KEY.itemsize),
+        ("values", batch.count, batch.values, VALUE.itemsize),
+        ("extra keys", batch.extra_count, batch.extra_keys, KEY.itemsize),
+        ("extra values", batch.extra_count, batch.extra_values, EXTRA.itemsize),
     ):
-        if len(data) != batch.count * size:
+        if len(data) != count * size:
             raise DecodeError(
-                f"flow batch of {batch.count} has {len(data)} bytes of {name}, "
-                f"not {batch.count * size}"
+                f"flow batch of {count} has {len(data)} bytes of {name}, not {count * size}"
             )
 
 
 def _times_ms(monotonic_ns: NDArray[np.uint64], offset_ns: int) -> list[int]:
-    times: list[int] = ((monotonic_ns.astype(np.int64) + offset_ns) // _NS_PER_MS).tolist()
+    times: list[int] = ((monotonic_ns.astype(np.int64) + offset_ns) // NS_PER_MS).tolist()
     return times
 
 
@@ -78,40 +83,104 @@ def _with_mac(values: NDArray[Any], context: NodeContext) -> NDArray[np.bool_]:
     return np.isin(values["ifindex"], without, invert=True)
 
 
-def decode_flows(
-    batch: agentlink_pb2.FlowBatch,
-    context: NodeContext,
-    *,
-    texts: Texts,
-    generation: GenerationKey | None,
-    received_s: int,
-) -> Rows:
-    """Rows of a batch that check_flow_batch accepted."""
-    keys = np.frombuffer(batch.keys, KEY)
-    values = np.frombuffer(batch.values, VALUE)
+def _addresses(
+    keys: NDArray[Any], etype: NDArray[np.uint16], context: NodeContext, texts: Texts
+) -> dict[str, Sequence[Cell]]:
     src, dst = byte_keys(keys["src"]), byte_keys(keys["dst"])
-    is_ip = (values["etype"] == IPV4) | (values["etype"] == IPV6)
-    with_mac = _with_mac(values, context)
-    columns: dict[str, Sequence[Cell]] = {
-        "SrcAddr": nullable_texts(texts.addresses.texts(src), is_ip),
-        "DstAddr": nullable_texts(texts.addresses.texts(dst), is_ip),
-        **headers(fields(keys) | fields(values)),
-        "SrcMac": nullable_texts(texts.macs.texts(byte_keys(values["src_mac"])), with_mac),
-        "DstMac": nullable_texts(texts.macs.texts(byte_keys(values["dst_mac"])), with_mac),
-        "Bytes": values["bytes"].tolist(),
-        "Packets": values["packets"].tolist(),
-        "Interface": context.interfaces.names(values["ifindex"].tolist()),
-        "Interfaces": _interface_lists(values, context),
+    known = is_ip(etype)
+    return {
+        "SrcAddr": nullable_texts(texts.addresses.texts(src), known),
+        "DstAddr": nullable_texts(texts.addresses.texts(dst), known),
         "FlowDirection": _flow_directions((src, dst), context.interfaces.addresses),
-        "TimeFlowStartMs": _times_ms(values["first_ns"], batch.clock_offset_ns),
-        "TimeFlowEndMs": _times_ms(values["last_ns"], batch.clock_offset_ns),
-        "FilterId": filter_ids(values["rule"], generation),
     }
-    constants: dict[str, Cell] = {
-        "AgentIP": context.agent_ip,
-        "Sampling": generation.sampling if generation else None,
-        "TimeReceived": received_s,
-        "Node": context.node,
-        "Generation": batch.generation,
-    }
-    return Rows("flow", batch.count, columns, constants)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowDecoder:
+    """What decoding needs beside a batch and its node."""
+
+    texts: Texts
+    generations: Mapping[int, GenerationKey]
+    answered: Callable[[str, bytes, int], Answered | None]
+    """What the DNS response of a node's flow with an id said."""
+
+    def rows(
+        self, batch: agentlink_pb2.FlowBatch, context: NodeContext, *, received_s: int
+    ) -> list[Rows]:
+        """Rows of a batch that check_flow_batch accepted; extras wait with the node.
+
+        A window's extras without a flow become rows when its last batch has come.
+        """
+        made = []
+        window = context.window
+        if batch.extra_count:
+            if window and window.generation != batch.generation:
+                made.append(self.left_over(context, received_s=received_s))
+            window.add(batch)
+        if batch.count:
+            made.append(self._flows(batch, context, received_s=received_s))
+        if batch.last and window:
+            made.append(self.left_over(context, received_s=received_s))
+        return made
+
+    def left_over(self, context: NodeContext, *, received_s: int) -> Rows:
+        """Rows of the extras that no flow has taken; none are left then."""
+        window = context.window
+        keys, extras = window.rest()
+        etype = extras["etype"]
+        observed = self._observed(keys, etype, context, window.features)
+        columns: dict[str, Sequence[Cell]] = {
+            **_addresses(keys, etype, context, self.texts),
+            **transport(fields(keys) | {"etype": etype}),
+            "TimeFlowStartMs": _times_ms(extras["first_ns"], window.clock_offset_ns),
+            "TimeFlowEndMs": _times_ms(extras["last_ns"], window.clock_offset_ns),
+            "FilterId": filter_ids(extras["rule"], self.generations.get(window.generation)),
+            **extra_columns(observed, extras),
+        }
+        constants = self._constants(window.generation, context, received_s)
+        return Rows("flow", len(keys), columns, constants | {"Bytes": 0, "Packets": 0})
+
+    def _flows(
+        self, batch: agentlink_pb2.FlowBatch, context: NodeContext, *, received_s: int
+    ) -> Rows:
+        keys = np.frombuffer(batch.keys, KEY)
+        values = np.frombuffer(batch.values, VALUE)
+        macs, with_mac = self.texts.macs, _with_mac(values, context)
+        observed = self._observed(keys, values["etype"], context, frozenset(batch.features))
+        columns: dict[str, Sequence[Cell]] = {
+            **_addresses(keys, values["etype"], context, self.texts),
+            **headers(fields(keys) | fields(values)),
+            "SrcMac": nullable_texts(macs.texts(byte_keys(values["src_mac"])), with_mac),
+            "DstMac": nullable_texts(macs.texts(byte_keys(values["dst_mac"])), with_mac),
+            "Bytes": values["bytes"].tolist(),
+            "Packets": values["packets"].tolist(),
+            "Interface": context.interfaces.names(values["ifindex"].tolist()),
+            "Interfaces": _interface_lists(values, context),
+            "TimeFlowStartMs": _times_ms(values["first_ns"], batch.clock_offset_ns),
+            "TimeFlowEndMs": _times_ms(values["last_ns"], batch.clock_offset_ns),
+            "FilterId": filter_ids(values["rule"], self.generations.get(batch.generation)),
+            **extra_columns(observed, context.window.match(batch.keys)),
+        }
+        return Rows(
+            "flow", batch.count, columns, self._constants(batch.generation, context, received_s)
+        )
+
+    def _observed(
+        self,
+        keys: NDArray[Any],
+        etype: NDArray[np.uint16],
+        context: NodeContext,
+        features: frozenset[str],
+    ) -> Observed:
+        answered = partial(self.answered, context.node)
+        return Observed(keys, etype, features, context.names, answered)
+
+    def _constants(self, number: int, context: NodeContext, received_s: int) -> dict[str, Cell]:
+        generation = self.generations.get(number)
+        return {
+            "AgentIP": context.agent_ip,
+            "Sampling": generation.sampling if generation else None,
+            "TimeReceived": received_s,
+            "Node": context.node,
+            "Generation": number,
+        }

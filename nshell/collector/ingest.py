@@ -7,14 +7,20 @@ so a batch is read with the interface names that held when it was sent.
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nshell.collector.flows import decode_flows
+from nshell.collector.dnsexchanges import DnsExchanges
+from nshell.collector.dnsnames import DnsNames
+from nshell.collector.drops import drop_rows
+from nshell.collector.events import read_events
+from nshell.collector.flows import FlowDecoder
 from nshell.collector.packets import decode_packets
 from nshell.collector.rows import DecodeError, GenerationKey, NodeContext, Rows
+from nshell.collector.tcpevents import tcp_event_rows
 from nshell.collector.texts import Texts
 
 if TYPE_CHECKING:
@@ -36,6 +42,9 @@ class Ingest:
         self._texts = Texts()
         self._contexts: dict[str, NodeContext] = {}
         self._generations: dict[int, GenerationKey] = {}
+        names = DnsNames(writer.catalog)
+        self._dns = DnsExchanges(self._texts, names, generations=self._generations)
+        self._flows = FlowDecoder(self._texts, self._generations, self._dns.answered)
 
     def generation(self, number: int, key: GenerationKey) -> None:
         """A filter set that batches may name from now on."""
@@ -44,6 +53,8 @@ class Ingest:
     def node(self, node: str, agent_ip: str) -> None:
         """An agent said hello."""
         known = self._contexts.get(node) or NodeContext(node, agent_ip)
+        # What its window still lacks will not come.
+        self._leave_over(known)
         self._contexts[node] = replace(known, agent_ip=agent_ip)
 
     def interfaces(self, node: str, listed: tuple[Interface, ...]) -> None:
@@ -52,14 +63,57 @@ class Ingest:
 
     def flows(self, node: str, batch: agentlink_pb2.FlowBatch, received_s: int) -> None:
         """Store a batch that check_flow_batch accepted."""
-        rows = decode_flows(
-            batch,
-            self._context(node),
-            texts=self._texts,
-            generation=self._generations.get(batch.generation),
-            received_s=received_s,
-        )
-        self._writer.insert(rows, node=node)
+        for rows in self._flows.rows(batch, self._context(node), received_s=received_s):
+            self._writer.insert(rows, node=node)
+
+    def names(self, node: str, message: agentlink_pb2.Names) -> None:
+        """What numbers in the node's events mean, beside what they already do."""
+        self._context(node).names.add(message)
+
+    def events(self, node: str, batch: agentlink_pb2.EventBatch) -> None:
+        """Store a batch; one that cannot be read counts as lost on the link."""
+        context, offset_ns = self._context(node), batch.clock_offset_ns
+        try:
+            events = read_events(batch.records)
+        except DecodeError as error:
+            _LOG.error("%s: %s", node, error)
+            self._writer.lose(node, batch.count, "link", len(batch.records))
+            return
+        for records, to_rows in ((events.drops, drop_rows), (events.tcp, tcp_event_rows)):
+            if len(records):
+                rows = to_rows(
+                    records,
+                    context,
+                    offset_ns=offset_ns,
+                    texts=self._texts,
+                    generations=self._generations,
+                )
+                self._writer.insert(rows, node=node)
+        self._insert_dns(self._dns.take(events, context, offset_ns=offset_ns, now=time.monotonic()))
+
+    def seconds_until_due(self) -> float | None:
+        """Until tick is to be called; None while nothing waits for the time to pass."""
+        return self._dns.seconds_until_due(time.monotonic())
+
+    def tick(self) -> None:
+        """Deal with what has waited long enough."""
+        if self.seconds_until_due() == 0:
+            self._insert_dns(self._dns.tick(time.monotonic()))
+
+    def end(self) -> None:
+        """Store what still waits for something; nothing more will come."""
+        for context in self._contexts.values():
+            self._leave_over(context)
+        self._insert_dns(self._dns.end())
+
+    def _insert_dns(self, made: list[Rows]) -> None:
+        for rows in made:
+            self._writer.insert(rows, node=str(rows.columns["Node"][0]))
+
+    def _leave_over(self, context: NodeContext) -> None:
+        if context.window:
+            rows = self._flows.left_over(context, received_s=int(time.time()))
+            self._writer.insert(rows, node=context.node)
 
     def packets(self, node: str, batch: agentlink_pb2.PacketBatch) -> None:
         """Store a batch; one that cannot be read counts as lost on the link."""

@@ -14,6 +14,7 @@ import numpy as np
 from agent import wire
 from nshell.collector import pcapng
 from nshell.collector.interfaces import ETHERNET
+from nshell.collector.ringrecords import HEADER_BYTES, ring_records
 from nshell.collector.rows import (
     IPV4,
     IPV6,
@@ -23,7 +24,7 @@ from nshell.collector.rows import (
     NodeContext,
     Rows,
     fields,
-    filter_ids,
+    filter_ids_of,
     headers,
     nullable,
     nullable_texts,
@@ -39,10 +40,7 @@ if TYPE_CHECKING:
     from nshell.collector.interfaces import Interface
 
 HEAD = np.dtype(wire.PACKET.dtype())
-_RING_HEADER_BYTES = wire.RING_HEADER.size
-_DATA = _RING_HEADER_BYTES + HEAD.itemsize
-_DISCARD = 1 << 30
-_LENGTH_MASK = _DISCARD - 1
+_DATA = HEADER_BYTES + HEAD.itemsize
 _TAG_BYTES = 4
 _MACS_BYTES = 12
 _BOUNDARY = np.dtype([("tail", pcapng.EPB_TAIL), ("head", pcapng.EPB_HEAD)])
@@ -58,37 +56,6 @@ class PacketBlocks:
     """Of each block in `blocks`."""
     rows: Rows
     """Without Segment and Offset, which only the file knows."""
-
-
-def _starts(words: NDArray[np.uint32], size: int) -> NDArray[np.int64]:
-    """Offset of every record; each length leads to the next, so this is one walk."""
-    lengths = memoryview(words.data).cast("B").cast("I")
-    starts: list[int] = []
-    offset = 0
-    while offset < size:
-        length = lengths[offset >> 2]
-        if not length & _DISCARD:
-            starts.append(offset)
-        offset += ((length & _LENGTH_MASK) + _RING_HEADER_BYTES + 7) & ~7
-    return np.array(starts, np.int64)
-
-
-def _heads(words: NDArray[np.uint32], starts: NDArray[np.int64]) -> NDArray[Any]:
-    """A copy of the head of every record."""
-    first = (starts + _RING_HEADER_BYTES) >> 2
-    gathered = words[first[:, None] + np.arange(HEAD.itemsize // 4)]
-    heads: NDArray[Any] = gathered.view(HEAD).ravel()
-    return heads
-
-
-def _check(
-    words: NDArray[np.uint32], starts: NDArray[np.int64], heads: NDArray[Any], size: int
-) -> None:
-    lengths = (words[starts >> 2] & _LENGTH_MASK).astype(np.int64)
-    if (starts + _RING_HEADER_BYTES + lengths > size).any():
-        raise DecodeError("packet batch ends inside a record")
-    if (heads["cap_len"].astype(np.int64) + HEAD.itemsize > lengths).any():
-        raise DecodeError("packet batch has a record shorter than its packet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,32 +79,26 @@ class _Frames:
 
 def _frames(records: bytes, context: NodeContext) -> _Frames | None:
     """None when there is no packet; DecodeError if this is no run of records."""
-    size = len(records)
-    words = np.zeros((size + 7) // 8 * 2, "<u4")
-    octets = words.view(np.uint8)
-    octets[:size] = np.frombuffer(records, np.uint8)
-    try:
-        starts = _starts(words, size)
-        heads = _heads(words, starts)
-    except IndexError:
-        raise DecodeError("packet batch ends inside a record") from None
+    run = ring_records(records, "packet")
+    heads = run.heads(HEAD)
     if not len(heads):
         return None
-    _check(words, starts, heads, size)
+    if (heads["cap_len"].astype(np.int64) + HEAD.itemsize > run.lengths).any():
+        raise DecodeError("packet batch has a record shorter than its packet")
     table = context.interfaces
     link_type = _per_interface(heads["ifindex"], lambda index: table.get(index).link_type)
     tag_lost = (heads["vlan_proto"] != 0) & (link_type == ETHERNET)
     tag_back = tag_lost & (heads["cap_len"] >= _MACS_BYTES)
-    data = starts + _DATA
-    _insert_tags(words, data[tag_back], heads[tag_back])
+    data = run.starts + _DATA
+    _insert_tags(run.words, data[tag_back], heads[tag_back])
     frames = _Frames(
         heads,
-        octets,
+        run.octets,
         data=data - _TAG_BYTES * tag_back,
         cap_len=heads["cap_len"].astype(np.int64) + _TAG_BYTES * tag_back,
         length=heads["orig_len"].astype(np.int64) + _TAG_BYTES * tag_lost,
     )
-    _clear_padding(octets, frames.data + frames.cap_len)
+    _clear_padding(run.octets, frames.data + frames.cap_len)
     return frames
 
 
@@ -193,20 +154,6 @@ def _join(frames: _Frames, between: memoryview) -> bytes:
     return b"".join(pieces)
 
 
-def _packet_filter_ids(
-    heads: NDArray[Any], generations: Mapping[int, GenerationKey]
-) -> Sequence[Cell]:
-    numbers = np.unique(heads["generation"]).tolist()
-    if len(numbers) == 1:
-        return filter_ids(heads["rule"], generations.get(numbers[0]))
-    ids = np.empty(len(heads), object)
-    for number in numbers:
-        chosen = heads["generation"] == number
-        ids[chosen] = filter_ids(heads["rule"][chosen], generations.get(number))
-    cells: list[Cell] = ids.tolist()
-    return cells
-
-
 def _columns(
     heads: NDArray[Any],
     context: NodeContext,
@@ -224,7 +171,7 @@ def _columns(
         "Vlan": nullable(heads["vlan_tci"] & 0xFFF, tagged),
         "Interface": context.interfaces.names(heads["ifindex"].tolist()),
         "Generation": heads["generation"].tolist(),
-        "FilterId": _packet_filter_ids(heads, generations),
+        "FilterId": filter_ids_of(heads, generations),
     }
 
 

@@ -1,13 +1,16 @@
 """The tables of a capture as data: names, types and what each column means.
 
-Invariant: every table and column that a user can query is declared here, and
-only here; what reads or writes rows takes the names from these declarations.
+Invariant: every table and column that a user can query is declared here, those
+of views in their own module; what reads or writes rows takes the names from
+these declarations.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from nshell.collector.relations import Relation, Table, columns
+from nshell.collector.views import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,36 +18,6 @@ if TYPE_CHECKING:
 
 PAGE_BYTES = 8192
 """Twice SQLite's default: wide rows, appended in bulk, fill fewer pages."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column; NULL means that the value was not observed."""
-
-    name: str
-    type: str
-    """TEXT, INTEGER or REAL."""
-    summary: str
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One table and the columns that it is indexed by."""
-
-    name: str
-    summary: str
-    columns: tuple[Column, ...]
-    indexes: tuple[str, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the columns, in order."""
-        return tuple(column.name for column in self.columns)
-
-
-def _columns(*lines: str) -> tuple[Column, ...]:
-    """Columns from lines of `Name TYPE what it means`."""
-    return tuple(Column(*line.split(maxsplit=2)) for line in lines)
 
 
 _ENDS = (
@@ -69,7 +42,7 @@ _GENERATION = (
 FLOW = Table(
     "flow",
     "one row per flow and eviction window of a node",
-    _columns(
+    columns(
         *_ENDS,
         "SrcMac TEXT source MAC address",
         "DstMac TEXT destination MAC address",
@@ -86,6 +59,20 @@ FLOW = Table(
         "TimeFlowStartMs INTEGER first packet, ms since 1970",
         "TimeFlowEndMs INTEGER last packet, ms since 1970",
         "TimeReceived INTEGER arrival at the collector, s since 1970",
+        "TimeFlowRttNs INTEGER largest smoothed TCP round-trip time, ns; where it is received",
+        "TimeHandshakeRttNs INTEGER SYN to the ACK that ends the handshake, ns; client's direction",
+        "TimeSynAckNs INTEGER SYN to SYN+ACK, ns; client's direction",
+        "DnsId INTEGER id of the slowest DNS response",
+        "DnsLatencyMs REAL from its query, ms; NULL when the query was not seen",
+        "DnsFlagsResponseCode TEXT its response code, such as NoError or NXDomain",
+        "DnsErrno INTEGER 0, 2: its query was not seen, 22: it was cut short",
+        "DnsName TEXT name that it answers, in full",
+        "PktDropBytes INTEGER bytes dropped on the node, from the IP header on",
+        "PktDropPackets INTEGER packets dropped on the node, those that somebody misses",
+        "PktDropLatestDropCause TEXT why the last of them was dropped, the kernel's word",
+        "PktDropLatestState TEXT TCP state of its socket, such as TCP_ESTABLISHED",
+        "PktDropLatestFlags INTEGER its TCP flags, as in Flags",
+        "TcpRetransmits INTEGER segments sent again; NULL when not TCP",
         "Node TEXT node that captured it",
         *_GENERATION,
     ),
@@ -95,7 +82,7 @@ FLOW = Table(
 PACKET = Table(
     "packet",
     "one row per captured packet; export pcap writes them",
-    _columns(
+    columns(
         "TimeNs INTEGER ns since 1970",
         "Node TEXT node that captured it",
         "Interface TEXT interface that saw it",
@@ -112,10 +99,97 @@ PACKET = Table(
     indexes=("TimeNs",),
 )
 
+DNS = Table(
+    "dns",
+    "one row per DNS exchange: a query, what came back, how long it took",
+    columns(
+        "TimeNs INTEGER first query, or the response where no query was seen, ns since 1970",
+        "Node TEXT node that captured it",
+        "Interface TEXT interface that saw its first message",
+        "ClientAddr TEXT who asks",
+        "ClientPort INTEGER its port",
+        "ServerAddr TEXT who is asked",
+        "ServerPort INTEGER its port",
+        "Proto INTEGER IP protocol number, 17 UDP, 6 TCP",
+        "DnsId INTEGER id that the query and its response share",
+        "Name TEXT name asked for, in full, as RFC 1035 writes it; the root is .",
+        "Type TEXT type asked for, such as AAAA",
+        "Questions INTEGER questions in the message; several names are joined by commas",
+        "Rcode TEXT response code, such as NoError or NXDomain; NULL when unanswered",
+        "LatencyMs REAL from the first query to the response, ms; NULL when either was not seen",
+        "Answers INTEGER answer records as its header counts them; NULL when unanswered",
+        "Addresses TEXT JSON array of the A and AAAA records; NULL when there is none",
+        "Retries INTEGER times that the query was sent again",
+        "Status TEXT answered, unanswered, late: after it counted as unanswered, or unasked",
+        "Length INTEGER bytes of the last message",
+        "Problem TEXT what is malformed or missing; NULL when nothing is",
+        *_GENERATION,
+    ),
+    indexes=("TimeNs",),
+)
+
+PACKET_DROP = Table(
+    "packet_drop",
+    "one row per packet that a node's kernel dropped",
+    columns(
+        "TimeNs INTEGER ns since 1970",
+        "Node TEXT node that dropped it",
+        "Interface TEXT where it was; NULL when at none or in another network namespace",
+        "IfDirection INTEGER 0 as it arrived, 1 as it left",
+        *_ENDS,
+        "Flags INTEGER TCP flags; NULL when not TCP",
+        *_DETAILS[2:],
+        "Reason TEXT why, the kernel's word, such as NETFILTER_DROP",
+        "Loss INTEGER 1: somebody misses it; 0: housekeeping, such as a duplicate",
+        "Function TEXT code that dropped it, function+offset; NULL when not readable",
+        "Length INTEGER bytes from the IP header on",
+        "TcpState TEXT of its socket, such as TCP_LISTEN; NULL when it has none",
+        "NetNs INTEGER inode of the network namespace; NULL when not known",
+        *_GENERATION,
+    ),
+    indexes=("TimeNs",),
+)
+
+TCP_EVENT = Table(
+    "tcp_event",
+    "one row per retransmit, reset and state change of a node's TCP sockets",
+    columns(
+        "TimeNs INTEGER ns since 1970",
+        "Node TEXT node",
+        "Interface TEXT where; NULL when not known or in another network namespace",
+        "Event TEXT retransmit, reset_sent, reset_received or state",
+        "SrcAddr TEXT sender of the segment; the local end of a state change",
+        "SrcPort INTEGER its port",
+        "DstAddr TEXT the other end",
+        "DstPort INTEGER its port",
+        "State TEXT of the socket, such as TCP_ESTABLISHED; the old one of a state change",
+        "NewState TEXT of a state change",
+        "DurationMs REAL time that it was in State, ms; of a state change, NULL when not known",
+        "Reason TEXT why the reset was sent, the kernel's word",
+        "Pid INTEGER process that owns the socket; NULL when not known",
+        "Command TEXT its name",
+        "NetNs INTEGER inode of the network namespace; NULL when not known",
+        *_GENERATION,
+    ),
+    indexes=("TimeNs",),
+)
+
+DNS_NAME = Table(
+    "dns_name",
+    "names by address, as DNS answers of this capture tell",
+    columns(
+        "Address TEXT address in an answer",
+        "Name TEXT name that was asked for",
+        "TimeFirstMs INTEGER first such answer, ms since 1970",
+        "TimeLastMs INTEGER last such answer, ms since 1970",
+    ),
+    indexes=("Address",),
+)
+
 AGENT = Table(
     "agent",
     "one row per node",
-    _columns(
+    columns(
         "Node TEXT node",
         "AgentIP TEXT address that its flow rows carry",
         "Kernel TEXT kernel release",
@@ -136,7 +210,7 @@ AGENT = Table(
 INTERFACE = Table(
     "interface",
     "one row per interface of a node",
-    _columns(
+    columns(
         "Node TEXT node",
         "IfIndex INTEGER kernel's number of the interface",
         "Name TEXT name",
@@ -151,7 +225,7 @@ INTERFACE = Table(
 COUNTER = Table(
     "counter",
     "the kernel's and the agent's counters, summed over restarts of the agent",
-    _columns(
+    columns(
         "Node TEXT node",
         "Name TEXT counter",
         "Value INTEGER since the session started",
@@ -162,7 +236,7 @@ COUNTER = Table(
 FILTER_LOG = Table(
     "filter_log",
     "one row per filter set, filter and node; FilterId NULL: no filter decided",
-    _columns(
+    columns(
         "Generation INTEGER number of the filter set",
         "FilterId INTEGER filter; NULL for packets that no filter decided",
         "Position INTEGER place in the order of evaluation, from 1",
@@ -181,9 +255,9 @@ FILTER_LOG = Table(
 LOSS = Table(
     "loss",
     "what was lost, where and when: one row per increase",
-    _columns(
+    columns(
         "Node TEXT node",
-        "Stage TEXT flow_map, ring, link, store or disk_budget",
+        "Stage TEXT flow_map, ring, extra_map, event_ring, link, store or disk_budget",
         "Count INTEGER packets or rows lost",
         "Bytes INTEGER their bytes where known",
         "TimeFromMs INTEGER not lost before, ms since 1970",
@@ -191,13 +265,27 @@ LOSS = Table(
     ),
 )
 
-TABLES = (FLOW, PACKET, AGENT, INTERFACE, COUNTER, FILTER_LOG, LOSS)
+TABLES = (
+    FLOW,
+    PACKET,
+    DNS,
+    PACKET_DROP,
+    TCP_EVENT,
+    DNS_NAME,
+    AGENT,
+    INTERFACE,
+    COUNTER,
+    FILTER_LOG,
+    LOSS,
+)
+RELATIONS: tuple[Relation, ...] = (*TABLES, *VIEWS)
+"""All that a query can name behind FROM."""
 
 _PYTHON_TYPES: Mapping[str, type] = {"TEXT": str, "INTEGER": int, "REAL": float}
 
 
 def create(path: Path) -> None:
-    """Make the database file with its tables and indexes.
+    """Make the database file with its tables, indexes and views.
 
     sqlite-utils brings a second SQLite library into the process. The file must
     be closed again before apsw opens it: POSIX drops a process's locks on a
@@ -217,5 +305,7 @@ def create(path: Path) -> None:
             )
             for column in table.indexes:
                 made.create_index([column], index_name=f"{table.name}_{column}")
+        for view in VIEWS:
+            database.create_view(view.name, view.sql)
     finally:
         database.close()

@@ -76,8 +76,8 @@ def known_names(connection: apsw.Connection) -> Names:
     """Everything a query may name; asked before the lock is on."""
     functions = {str(row[0]) for row in connection.execute("SELECT name FROM pragma_function_list")}
     return Names(
-        tuple(table.name for table in schema.TABLES),
-        tuple(dict.fromkeys(name for table in schema.TABLES for name in table.names)),
+        tuple(each.name for each in schema.RELATIONS),
+        tuple(dict.fromkeys(name for each in schema.RELATIONS for name in each.names)),
         tuple(sorted(functions - _FORBIDDEN_FUNCTIONS)),
     )
 

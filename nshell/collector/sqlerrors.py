@@ -69,16 +69,17 @@ def explain(error: apsw.Error, sql: str, names: Names) -> QueryError:
     """The line for an error of SQLite."""
     text = " ".join(str(error).split())
     if isinstance(error, apsw.SQLError):
-        for pattern, known in (
+        for pattern, *known in (
             (_NO_COLUMN, names.columns),
             (_NO_TABLE, names.tables),
             (_NO_FUNCTION, names.functions),
-            (_NEAR, (*_KEYWORDS, *names.tables)),
+            # A keyword is likelier than a table of a name as near.
+            (_NEAR, _KEYWORDS, names.tables),
         ):
             found = pattern.search(text)
             if found:
-                line = f"{found[0]}{_hint(found['word'], known)}"
-                return QueryError(line)
+                hints = (_hint(found["word"], each) for each in known)
+                return QueryError(f"{found[0]}{next(filter(None, hints), '')}")
         if text == "incomplete input":
             return QueryError(f"the query is not complete after {_last_word(sql)!r}")
     if isinstance(error, apsw.BindingsError):

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from agent.proto import agentlink_pb2
     from nshell.collector.catalog import Loss
     from nshell.collector.interfaces import Interface
+    from nshell.collector.relations import Table
     from nshell.collector.rows import Cell, GenerationKey
-    from nshell.collector.schema import Table
     from nshell.collector.segments import DescribedInterface
     from nshell.collector.writer import Totals
 
@@ -92,12 +92,21 @@ class Store:
 
     async def flows(self, node: str, batch: agentlink_pb2.FlowBatch, *, received_s: int) -> None:
         """Hand in a batch when there is room for it."""
-        size = len(batch.keys) + len(batch.values)
+        extras = len(batch.extra_keys) + len(batch.extra_values)
+        size = len(batch.keys) + len(batch.values) + extras
         await self._inbox.put(partial(self._ingest.flows, node, batch, received_s), size)
 
     async def packets(self, node: str, batch: agentlink_pb2.PacketBatch) -> None:
         """Hand in a batch when there is room for it."""
         await self._inbox.put(partial(self._ingest.packets, node, batch), len(batch.records))
+
+    async def events(self, node: str, batch: agentlink_pb2.EventBatch) -> None:
+        """Hand in a batch when there is room for it."""
+        await self._inbox.put(partial(self._ingest.events, node, batch), len(batch.records))
+
+    def names(self, node: str, message: agentlink_pb2.Names) -> None:
+        """What numbers in the node's events mean, beside what they already do."""
+        self._inbox.put_now(partial(self._ingest.names, node, message))
 
     def generation(self, number: int, key: GenerationKey) -> None:
         """A filter set that batches may name from now on."""
@@ -170,16 +179,23 @@ class Store:
     def _serve(self) -> None:
         enforced = 0
         while not self._closing:
-            taken = self._inbox.take(self._writer.seconds_until_due())
+            taken = self._inbox.take(self._seconds_until_due())
             if taken is not None:
                 work, size = taken
                 work()
                 self._inbox.done(size)
+            self._ingest.tick()
             self._writer.commit_if_due()
             if self._writer.commits > enforced:
                 self._budget.enforce()
                 enforced = self._writer.commits
+        self._ingest.end()
         self._writer.commit()
+
+    def _seconds_until_due(self) -> float | None:
+        """None: nothing is to be done before something comes."""
+        due = (self._writer.seconds_until_due(), self._ingest.seconds_until_due())
+        return min((seconds for seconds in due if seconds is not None), default=None)
 
 
 def _resolve(future: asyncio.Future[T], result: T) -> None:

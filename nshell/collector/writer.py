@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import apsw
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nshell.collector.rows import Rows
 
 _LOG = logging.getLogger(__name__)
+EVENT_TABLES = ("dns", "packet_drop", "tcp_event")
 _COMMIT_ROWS = 100_000
 _COMMIT_SECONDS = 0.1
 
@@ -35,14 +36,28 @@ def now_ms() -> int:
 class Totals:
     """Numbers that other threads may read at any moment."""
 
-    flow_rows: int = 0
-    """Committed."""
-    packet_rows: int = 0
+    committed: Counter[str] = field(default_factory=Counter)
+    """Rows by table."""
     evicted_packets: int = 0
     """Removed by the disk budget."""
     store_bytes: int = 0
     problem: str = ""
     """Why the disk does not take rows, empty while it does."""
+
+    @property
+    def flow_rows(self) -> int:
+        """Committed to flow."""
+        return self.committed["flow"]
+
+    @property
+    def packet_rows(self) -> int:
+        """Committed to packet."""
+        return self.committed["packet"]
+
+    @property
+    def event_rows(self) -> int:
+        """Committed to dns, packet_drop and tcp_event."""
+        return sum(map(self.committed.__getitem__, EVENT_TABLES))
 
 
 class Writer:
@@ -85,10 +100,7 @@ class Writer:
         self.commits += 1
         self.catalog.committed()
         for (_, table), count in self._pending.items():
-            if table == "flow":
-                self.totals.flow_rows += count
-            else:
-                self.totals.packet_rows += count
+            self.totals.committed[table] += count
         self._pending.clear()
         self.recovered()
         return True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from agent import wire
 from agent.proto import agentlink_pb2 as agent_pb
 from agent.proto.agentlink_pb2_grpc import AgentLinkStub
 from nshell.proto import session_pb2 as pb
@@ -93,7 +94,8 @@ async def test_an_agent_with_another_wire_format_is_refused(collector: Collector
         error = await collector.shell.refusal(call)
     assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert error.details() == (
-        "this collector speaks wire format 1, the agent 999: install the same version of both"
+        f"this collector speaks wire format {wire.VERSION}, the agent 999: "
+        "install the same version of both"
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent import wire
-from nshell.collector.flows import check_flow_batch, decode_flows
+from nshell.collector.flows import FlowDecoder, check_flow_batch
 from nshell.collector.interfaces import RAW_IP, Interface
 from nshell.collector.rows import Cell, DecodeError, GenerationKey, NodeContext
 from nshell.collector.texts import TextCache, Texts, address_text
@@ -36,9 +36,9 @@ def decode(
     """Rows by column."""
     batch = flow_batch(flows, generation=3)
     check_flow_batch(batch)
-    rows = decode_flows(
-        batch, context or node(), texts=Texts(), generation=generation, received_s=1_700_000_003
-    )
+    generations = {3: generation} if generation else {}
+    decoder = FlowDecoder(Texts(), generations, lambda *_: None)
+    (rows,) = decoder.rows(batch, context or node(), received_s=1_700_000_003)
     names = list(rows.columns)
     return [
         dict(zip(names, cells, strict=True)) | dict(rows.constants)

@@ -18,7 +18,7 @@ from nshell.collector.functions import (
     port_name,
     proto_name,
 )
-from nshell.collector.schema import TABLES
+from nshell.collector.schema import RELATIONS
 from nshell.proto import session_pb2 as pb
 from tests.collector.probe import PATIENCE
 from tests.collector.wiretap import Flow, flow_batch, many_flows
@@ -276,7 +276,7 @@ async def test_the_tables_are_described_as_they_are(collector: Collector) -> Non
     await agent.send(flows=flow_batch([Flow(), Flow()]))
     await collector.shell.until("SELECT count(*) FROM flow", 2)
     description = await collector.shell.stub.Describe(pb.DescribeRequest())  # type: ignore[misc]
-    assert [table.name for table in description.tables] == [table.name for table in TABLES]
+    assert [table.name for table in description.tables] == [each.name for each in RELATIONS]
     assert {table.name: table.rows for table in description.tables}["flow"] == 2
     assert list(description.functions[:5]) == [
         "in_cidr", "ip_name", "port_name", "human_bytes", "proto_name",

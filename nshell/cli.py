@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from nshell.shell.errors import did_you_mean
+from nshell.shell.errors import CommandError, did_you_mean
 from nshell.shell.exits import Exit
 from nshell.shell.units import parse_size
 
@@ -62,6 +62,24 @@ class Whole(click.ParamType[int]):
         return int(text)
 
 
+class Features(click.ParamType[tuple[str, ...]]):
+    """Names of features, with commas between them."""
+
+    name = "features"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        from nshell.shell.features import feature_named
+
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(feature_named(word) for word in str(value).split(","))
+        except CommandError as error:
+            self.fail(str(error), param, ctx)
+
+
 class ChoiceWithHint(click.Choice[str]):
     """One of a few words; a wrong one is told the nearest."""
 
@@ -103,6 +121,8 @@ def version() -> None:
               help="Interface to capture on, * and ? allowed; default: all that are up, not lo.")
 @click.option("filters", "--filter", multiple=True, metavar="'PRED VALUE ...'",
               help="Filter that holds from the first packet; as the `filter` command takes it.")
+@click.option("features", "--enable", multiple=True, type=Features(), metavar="NAME[,NAME...]",
+              help="Observe dns, drops, rtt or tcp too, from the start.")
 @click.option("--packets", is_flag=True, help="Capture packets too, from the start.")
 @click.option("--no-flows", is_flag=True, help="Do not capture flows.")
 @click.option("--snaplen", type=Whole(0, 262_144), metavar="N",
@@ -174,6 +194,7 @@ def _local_options(given: dict[str, Any]) -> LocalOptions:
         node=given["node"] or platform.node() or "localhost",
         interfaces=given["interfaces"],
         filters=tuple(_canonical(text) for text in given["filters"]),
+        features=tuple(dict.fromkeys(name for names in given["features"] for name in names)),
         flows=not given["no_flows"],
         packets=given["packets"],
         snaplen=given["snaplen"],

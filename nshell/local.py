@@ -46,6 +46,7 @@ class LocalOptions:
     filters: tuple[str, ...] = ()
     flows: bool = True
     packets: bool = False
+    features: tuple[str, ...] = ()
     snaplen: int | None = None
     sampling: int | None = None
     flow_capacity: int | None = None
@@ -67,6 +68,7 @@ class LocalOptions:
             *(["--keep"] if keep else []),
             *_given("--store-limit", self.store_limit),
             *(f"--filter={text}" for text in self.filters),
+            *(f"--enable={name}" for name in self.features),
             *(["--packets"] if self.packets else []),
             *([] if self.flows else ["--no-flows"]),
             *_given("--snaplen", self.snaplen),

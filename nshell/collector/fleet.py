@@ -148,6 +148,7 @@ class Fleet:
             if generation is not None and key.index < len(generation.rules):
                 self._rule_hits[generation.rules[key.index].id, key.kind] += packets
         self._put_agent(node)
+        self._notify()
 
     def rule_hits(self, rule: int, kind: int) -> int:
         """Packets that a filter decided, over all nodes and generations."""
@@ -175,6 +176,18 @@ class Fleet:
             return all(not each.connected or each.answer.generation >= number for each in waiting)
 
         await self._until(all_answered, timeout)
+
+    async def delivered(self, number: int, nodes: Sequence[str], *, timeout: float) -> None:
+        """Return when all that these captured before a generation has arrived, or as above."""
+
+        def all_delivered() -> bool:
+            waiting = (self.nodes[name] for name in nodes)
+            return all(
+                not each.connected or not each.answer.ok or each.delivered_generation >= number
+                for each in waiting
+            )
+
+        await self._until(all_delivered, timeout)
 
     async def stop(self, reason: str, *, timeout: float) -> None:
         """Tell every agent to end, and return when all did or the time is over."""

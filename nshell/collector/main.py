@@ -20,7 +20,7 @@ from nshell.collector.options import (
     Options,
     StartError,
 )
-from nshell.collector.session import ChangeError, Session, Settings
+from nshell.collector.session import ChangeError, Session, Settings, check_features
 from nshell.filters import FilterError, parse_rule, split_words
 
 if TYPE_CHECKING:
@@ -61,6 +61,13 @@ def make_session(filters: Sequence[str], settings: Settings) -> Session:
     help="Bytes on disk; the oldest rows and packets go first.",
 )
 @click.option("--filter", "filters", multiple=True, help="As `filter` takes it; repeatable.")
+@click.option(
+    "--enable",
+    "features",
+    multiple=True,
+    metavar="NAME[,NAME...]",
+    help="Feature on from the start: dns, drops, rtt or tcp; repeatable.",
+)
 @click.option("--packets", is_flag=True, help="Capture packets from the start.")
 @click.option("--no-flows", is_flag=True, help="Do not capture flows.")
 @click.option("--snaplen", type=int, default=0, help="Bytes kept of a packet; 0: all.")
@@ -74,6 +81,7 @@ def _command(
     keep: bool,
     store_limit_bytes: int,
     filters: tuple[str, ...],
+    features: tuple[str, ...],
     packets: bool,
     no_flows: bool,
     snaplen: int,
@@ -85,8 +93,14 @@ def _command(
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # No linear algebra here: its threads would only cost memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    settings = Settings(flows=not no_flows, packets=packets, snaplen=snaplen, sampling=sampling)
     try:
+        settings = Settings(
+            flows=not no_flows,
+            packets=packets,
+            snaplen=snaplen,
+            sampling=sampling,
+            features=check_features(name for text in features for name in text.split(",")),
+        )
         session = make_session(filters, settings)
     except (ChangeError, FilterError) as error:
         raise click.ClickException(str(error)) from error

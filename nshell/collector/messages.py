@@ -28,6 +28,8 @@ def desired_state(generation: Generation) -> pb.DesiredState:
         packets=settings.packets and not settings.paused,
         snaplen=settings.snaplen,
         sampling=settings.sampling,
+        features=() if settings.paused else settings.features,
+        dns_ports=settings.dns_ports,
     )
 
 

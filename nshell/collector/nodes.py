@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agent import wire
@@ -28,8 +28,15 @@ NS_PER_MS = 1_000_000
 _CLOCK_SAMPLES = 8
 _LOST = "_lost_"
 _BYTES = "_bytes"
-_STAGES = {"flow_lost_full": "flow_map", "packet_lost_ring": "ring"}
+_STAGES = {
+    "flow_lost_full": "flow_map",
+    "packet_lost_ring": "ring",
+    "extra_lost_full": "extra_map",
+    "event_lost_ring": "event_ring",
+}
 _SUMMARIES = dict(wire.COUNTERS)
+_REPORTS_TILL_DELIVERED = 2
+"""The first after an acknowledgement may overtake the last rows from before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,10 @@ class Answer:
     ok: bool = False
     error: str = ""
     apply_ms: float = 0.0
+    features: tuple[str, ...] = ()
+    """Of those asked for: they work."""
+    problems: tuple[str, ...] = ()
+    """Of the others: the name of each, and why it does not work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,10 @@ class Node:
     seen_ms: int = 0
     reported_ms: int = 0
     """Time of the last statistics of this run, by the node's clock."""
+    delivered_generation: int = 0
+    """All that was captured under those before it has arrived here."""
+    reports: int = 0
+    """Statistics since the last acknowledgement."""
 
     @property
     def clock_offset_ms(self) -> float:
@@ -111,9 +126,15 @@ class Node:
         features = [
             f"{each.name}: {each.reason}" for each in self.hello.features if not each.available
         ]
-        return features + [
+        interfaces = [
             f"{each.name}: {each.problem}" for each in self.interfaces.values() if each.problem
         ]
+        return [*features, *self.answer.problems, *interfaces]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Those that work there now."""
+        return self.answer.features if self.connected else ()
 
     def greet(self, hello: pb.Hello, seq: int, now_ms: int) -> int:
         """Take a hello; messages of an earlier run that are now known to be lost."""
@@ -141,12 +162,25 @@ class Node:
 
     def acknowledge(self, ack: pb.Ack) -> None:
         """Take the answer to a desired state."""
-        self.answer = Answer(ack.generation, ack.ok, ack.error, ack.apply_ms)
-        if ack.ok:
-            self.applied_generation = ack.generation
-            self.applied.setdefault(
-                ack.generation, (ack.applied_ns // NS_PER_MS, round(ack.apply_ms, 3))
+        if not ack.ok:
+            # What it has applied before still holds.
+            self.answer = replace(
+                self.answer, generation=ack.generation, ok=False, error=ack.error, apply_ms=0.0
             )
+            return
+        self.answer = Answer(
+            ack.generation,
+            ok=True,
+            apply_ms=ack.apply_ms,
+            features=tuple(each.name for each in ack.features if each.available),
+            problems=tuple(
+                f"{each.name}: {each.reason}" for each in ack.features if not each.available
+            ),
+        )
+        self.applied_generation, self.reports = ack.generation, 0
+        self.applied.setdefault(
+            ack.generation, (ack.applied_ns // NS_PER_MS, round(ack.apply_ms, 3))
+        )
 
     def pong(self, pong: pb.Pong, now_ns: int) -> None:
         """Take the answer to a ping."""
@@ -170,10 +204,13 @@ class Node:
             for name, count in grown.items()
             if count and _LOST in name and not name.endswith(_BYTES)
         ]
-        lost_on_link = self.link.lost(stats.flows_sent + stats.packets_sent)
+        lost_on_link = self.link.lost(stats.flows_sent + stats.packets_sent + stats.events_sent)
         if lost_on_link:
             losses.append(Loss(self.name, "link", lost_on_link, 0, self.reported_ms, time_ms))
         self.reported_ms = time_ms
+        self.reports += 1
+        if self.reports >= _REPORTS_TILL_DELIVERED:
+            self.delivered_generation = self.applied_generation
         self.rss_bytes, self.cpu_seconds = stats.rss_bytes, stats.cpu_seconds
         changed = {name for name in grown if grown[name] or not self.counters.totals[name]}
         return Growth(losses, changed, self._report_hits(stats))
@@ -237,7 +274,7 @@ class Node:
             generation.number,
             rule.id if rule else None,
             index + 1 if rule else None,
-            rule.rule.text if rule else None,
+            rule.text if rule else None,
             self.name,
             generation.changed_ns // NS_PER_MS,
             applied_ms,

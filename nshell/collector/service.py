@@ -7,6 +7,7 @@ changes nothing.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -20,28 +21,35 @@ from nshell.collector.export import (
     MixedLinkTypesError,
     PacketExport,
 )
+from nshell.collector.relations import Table
 from nshell.collector.session import ChangeError
 from nshell.collector.sql import LockedReader, Query
 from nshell.collector.sqlerrors import QueryError
 from nshell.collector.streams import call
-from nshell.filters import FilterError
+from nshell.filters import FilterError, parse_rule
 from nshell.proto import session_pb2 as pb
 from nshell.proto.session_pb2_grpc import SessionServicer
+from nshell.tasks import Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator
+    from collections.abc import AsyncIterator, Callable, Generator, Sequence
     from concurrent.futures import Executor
 
     from nshell.collector.capture import Capture
     from nshell.collector.functions import Functions
+    from nshell.collector.relations import Relation
 
     Context = grpc.aio.ServicerContext[object, object]
     FileExport = PacketExport | DatabaseExport
 
+_LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _WATCH_MS = 500
 _CHANGE_MS = 5000
+_OVERLAY_SECONDS = 20.0
+"""For agents to apply one: what a feature needs may still be compiling."""
+_DELIVERY_SECONDS = 3.0
 _SETTLE_SECONDS = 0.25
 
 
@@ -77,17 +85,42 @@ class SessionService(SessionServicer):
             ids = self._change(request)
         except (ChangeError, FilterError) as error:
             await _refuse(context, str(error))
-        fleet, number = self._capture.fleet, self._capture.session.present.number
-        timeout = (request.timeout_ms or _CHANGE_MS) / 1000
-        fleet.announce()
-        nodes = await fleet.arrived(timeout=timeout)
-        await fleet.answered(number, nodes, timeout=timeout)
+        number = self._capture.session.present.number
+        nodes = await self._applied(number, timeout=(request.timeout_ms or _CHANGE_MS) / 1000)
         return pb.ChangeReply(
             generation=number,
             filter_ids=ids,
             nodes=[self._node_ack(name, number) for name in nodes],
             elapsed_ms=(time.monotonic() - started) * 1000,
         )
+
+    async def Overlay(  # type: ignore[override]  # noqa: N802  writes through the context
+        self, request_iterator: AsyncIterator[pb.OverlayRequest], context: Context
+    ) -> None:
+        """Lay something over the session until the client has had enough or is gone."""
+        request = await anext(request_iterator, pb.OverlayRequest())
+        session = self._capture.session
+        try:
+            rules = [parse_rule(list(each.words)) for each in request.rules]
+            overlay = session.lay(request.label or "overlay", rules, list(request.features))
+        except (ChangeError, FilterError) as error:
+            await _refuse(context, str(error))
+        ids = [each.id for each in overlay.rules]
+        try:
+            number = session.present.number
+            nodes = await self._applied(number, timeout=_OVERLAY_SECONDS)
+            await context.write(self._overlay_reply(number, ids, nodes))
+            await self._until_ended(request_iterator)
+        finally:
+            # Nothing is awaited here: the call may have been called off.
+            session.lift(overlay)
+            self._capture.fleet.announce()
+        if self._capture.stopping.is_set():
+            return
+        number = session.present.number
+        nodes = await self._applied(number, timeout=_OVERLAY_SECONDS)
+        await self._capture.fleet.delivered(number, nodes, timeout=_DELIVERY_SECONDS)
+        await context.write(self._overlay_reply(number, ids, nodes))
 
     async def Query(  # noqa: N802
         self, request: pb.QueryRequest, context: Context
@@ -177,6 +210,33 @@ class SessionService(SessionServicer):
             flow_rows=counts.flow_rows, packet_rows=counts.packet_rows, lost=counts.lost
         )
 
+    async def _applied(self, number: int, *, timeout: float) -> list[str]:
+        """Send what is new to the agents and await their answers; names of those asked."""
+        fleet = self._capture.fleet
+        fleet.announce()
+        nodes = await fleet.arrived(timeout=min(timeout, _CHANGE_MS / 1000))
+        await fleet.answered(number, nodes, timeout=timeout)
+        return nodes
+
+    def _overlay_reply(
+        self, number: int, ids: Sequence[int], nodes: Sequence[str]
+    ) -> pb.OverlayReply:
+        return pb.OverlayReply(
+            generation=number,
+            filter_ids=ids,
+            nodes=[self._node_ack(name, number) for name in nodes],
+            since_ns=time.time_ns(),
+        )
+
+    async def _until_ended(self, requests: AsyncIterator[pb.OverlayRequest]) -> None:
+        """Return when no request can follow, or at the end of the capture."""
+        async with Tasks("overlay", on_error=_log_overlay_error) as tasks:
+            ends = (
+                tasks.start(_drained(requests), name="client"),
+                tasks.start(self._capture.stopping.wait(), name="capture"),
+            )
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+
     def _change(self, request: pb.ChangeRequest) -> tuple[int, ...]:
         session = self._capture.session
         kind = request.WhichOneof("change")
@@ -192,6 +252,15 @@ class SessionService(SessionServicer):
                 return session.replace_filter(replacement.id, list(replacement.words))
             case "clear_filters":
                 return session.clear_filters()
+        return self._set(kind, request)
+
+    def _set(self, kind: str, request: pb.ChangeRequest) -> tuple[int, ...]:
+        session = self._capture.session
+        match kind:
+            case "feature":
+                return session.switch_features(list(request.feature.names), on=request.feature.on)
+            case "dns_ports":
+                return session.set(dns_ports=list(request.dns_ports.ports))
         # The others are settings, called alike here and there.
         return session.set(**{kind: getattr(request, kind)})
 
@@ -203,7 +272,11 @@ class SessionService(SessionServicer):
         if answer.generation < number:
             return pb.NodeAck(node=name)
         return pb.NodeAck(
-            node=name, applied=answer.ok, error=answer.error, apply_ms=answer.apply_ms
+            node=name,
+            applied=answer.ok,
+            error=answer.error,
+            apply_ms=answer.apply_ms,
+            problems=answer.problems if answer.ok else (),
         )
 
     def _export(self, request: pb.ExportRequest) -> FileExport:
@@ -233,7 +306,7 @@ class SessionService(SessionServicer):
             own = self._functions.names()
             others = (name for name in reader.names.functions if name not in own)
             return pb.Description(
-                tables=[_table(reader, table) for table in schema.TABLES],
+                tables=[_table(reader, each) for each in schema.RELATIONS],
                 functions=(*own, *others),
             )
 
@@ -245,18 +318,31 @@ class SessionService(SessionServicer):
         return await call(self._executor, work)
 
 
-def _table(reader: LockedReader, table: schema.Table) -> pb.Table:
-    sql = f"SELECT max(rowid) FROM {table.name}"  # noqa: S608  a name of ours
-    ((highest,),) = reader.rows(reader.execute(sql))
+def _table(reader: LockedReader, relation: Relation) -> pb.Table:
     return pb.Table(
-        name=table.name,
-        summary=table.summary,
+        name=relation.name,
+        summary=relation.summary,
         columns=[
             pb.Column(name=each.name, type=each.type, summary=each.summary)
-            for each in table.columns
+            for each in relation.columns
         ],
-        rows=int(str(highest or 0)),
+        rows=_highest_rowid(reader, relation) if isinstance(relation, Table) else 0,
     )
+
+
+def _highest_rowid(reader: LockedReader, table: Table) -> int:
+    sql = f"SELECT max(rowid) FROM {table.name}"  # noqa: S608  a name of ours
+    ((highest,),) = reader.rows(reader.execute(sql))
+    return int(str(highest or 0))
+
+
+async def _drained(requests: AsyncIterator[pb.OverlayRequest]) -> None:
+    async for _ in requests:
+        pass
+
+
+def _log_overlay_error(error: BaseException) -> None:
+    _LOG.info("an overlay's client: %s", error)
 
 
 async def _refuse(context: Context, line: str) -> NoReturn:

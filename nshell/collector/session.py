@@ -1,4 +1,4 @@
-"""The session as the user set it: filters, capture kinds, generations.
+"""The session as the user set it: filters, capture kinds, features, generations.
 
 Invariant: a change is checked as a whole before anything of it holds; each one
 makes a new generation, and no generation is ever altered. No IO here.
@@ -10,16 +10,18 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.wire import MAX_ADDRESSES
+from agent.wire import FEATURES, MAX_ADDRESSES, MAX_DNS_PORTS
+from nshell.collector.overlay import Overlay, laid_over
 from nshell.filters import MAX_RULES, Rule, parse_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 MAX_SNAPLEN = 262_144
 MIN_SNAPLEN = 14
 """An Ethernet header; less would show nothing."""
 MAX_SAMPLING = 1_000_000
+MAX_PORT = 65_535
 
 
 class ChangeError(ValueError):
@@ -38,6 +40,10 @@ class Settings:
     """Bytes kept of a packet, 0: all."""
     sampling: int = 1
     """1 of so many packets is looked at."""
+    features: tuple[str, ...] = ()
+    """Those switched on, in the order of agent.wire.FEATURES."""
+    dns_ports: tuple[int, ...] = (53,)
+    """Taken for DNS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,13 @@ class NumberedRule:
 
     id: int
     rule: Rule
+    label: str = ""
+    """Whose it is; empty: the user's."""
+
+    @property
+    def text(self) -> str:
+        """What the filter log shows."""
+        return f"{self.label}: {self.rule.text or 'accept'}" if self.label else self.rule.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,26 @@ def check_sampling(sampling: int) -> int:
     return sampling
 
 
+def check_features(names: Iterable[str]) -> tuple[str, ...]:
+    """Features in their one order; ChangeError names one that there is not."""
+    named = set(names)
+    unknown = sorted(named.difference(FEATURES))
+    if unknown:
+        raise ChangeError(f"unknown feature {unknown[0]!r}: there are {', '.join(FEATURES)}")
+    return tuple(name for name in FEATURES if name in named)
+
+
+def check_dns_ports(ports: Iterable[int]) -> tuple[int, ...]:
+    """Ports for DNS, each once; ChangeError where that cannot be."""
+    unique = tuple(dict.fromkeys(ports))
+    for port in unique:
+        if not 1 <= port <= MAX_PORT:
+            raise ChangeError(f"DNS port {port} is out of range: 1 to {MAX_PORT}")
+    if not 1 <= len(unique) <= MAX_DNS_PORTS:
+        raise ChangeError(f"{len(unique)} DNS ports: there can be 1 to {MAX_DNS_PORTS}")
+    return unique
+
+
 class Session:
     """The present generation and how to get to the next."""
 
@@ -81,16 +114,23 @@ class Session:
         self._next_id = 1
         check_snaplen(settings.snaplen)
         check_sampling(settings.sampling)
+        check_features(settings.features)
+        check_dns_ports(settings.dns_ports)
         rules = tuple(self._numbered(rule) for rule in filters)
-        _check_count(len(rules))
+        _check_count(rules)
+        self.rules = rules
+        """The user's filters."""
+        self.settings = settings
+        """The user's settings."""
+        self.overlay: Overlay | None = None
         self.present = Generation(1, rules, settings, time.time_ns())
+        """What agents are to be in: the user's state, and what is laid over it."""
 
     def add_filter(self, words: Sequence[str]) -> tuple[int, ...]:
         """Append a filter; its id."""
-        rule = parse_rule(words)
-        _check_count(len(self.present.rules) + 1)
-        added = self._numbered(rule)
-        self._install(rules=(*self.present.rules, added))
+        added = NumberedRule(self._next_id, parse_rule(words))
+        self._install(rules=(*self.rules, added))
+        self._next_id += 1
         return (added.id,)
 
     def delete_filters(self, ids: Sequence[int]) -> tuple[int, ...]:
@@ -100,20 +140,20 @@ class Session:
         for number in ids:
             self._position(number)
         gone = tuple(dict.fromkeys(ids))
-        self._install(rules=tuple(each for each in self.present.rules if each.id not in gone))
+        self._install(rules=tuple(each for each in self.rules if each.id not in gone))
         return gone
 
     def replace_filter(self, number: int, words: Sequence[str]) -> tuple[int, ...]:
         """Put another filter in the place of one, under its id."""
         position = self._position(number)
-        rules = list(self.present.rules)
+        rules = list(self.rules)
         rules[position] = NumberedRule(number, parse_rule(words))
         self._install(rules=tuple(rules))
         return (number,)
 
     def clear_filters(self) -> tuple[int, ...]:
         """Delete every filter."""
-        gone = tuple(each.id for each in self.present.rules)
+        gone = tuple(each.id for each in self.rules)
         self._install(rules=())
         return gone
 
@@ -125,36 +165,72 @@ class Session:
         paused: bool | None = None,
         snaplen: int | None = None,
         sampling: int | None = None,
+        dns_ports: Iterable[int] | None = None,
     ) -> tuple[int, ...]:
         """Change settings; what is None stays. No filter changes."""
-        present = self.present.settings
+        present = self.settings
         self._install(
-            settings=Settings(
+            settings=replace(
+                present,
                 flows=present.flows if flows is None else flows,
                 packets=present.packets if packets is None else packets,
                 paused=present.paused if paused is None else paused,
                 snaplen=present.snaplen if snaplen is None else check_snaplen(snaplen),
                 sampling=present.sampling if sampling is None else check_sampling(sampling),
+                dns_ports=present.dns_ports if dns_ports is None else check_dns_ports(dns_ports),
             )
         )
         return ()
+
+    def switch_features(self, names: Sequence[str], *, on: bool) -> tuple[int, ...]:
+        """Switch features on or off, all of them in one step."""
+        if not names:
+            raise ChangeError(f"which feature? there are {', '.join(FEATURES)}")
+        named, before = set(check_features(names)), set(self.settings.features)
+        after = check_features(before | named if on else before - named)
+        self._install(settings=replace(self.settings, features=after))
+        return ()
+
+    def lay(self, label: str, rules: Sequence[Rule], features: Sequence[str]) -> Overlay:
+        """Lay filters and features over the user's, until lift()."""
+        if self.overlay is not None:
+            raise ChangeError(f"{self.overlay.label} is at work already: one at a time")
+        if not rules and not features:
+            raise ChangeError("nothing to change")
+        first = self._next_id
+        numbered = [NumberedRule(first + i, rule, label) for i, rule in enumerate(rules)]
+        everything = Rule(reject=False, flows=True, packets=True)
+        rest = NumberedRule(first + len(rules), everything, label)
+        overlay = Overlay(label, tuple(numbered), check_features(features), rest)
+        self._install(overlay=overlay)
+        self._next_id = rest.id + 1
+        return overlay
+
+    def lift(self, overlay: Overlay) -> None:
+        """Take it away; nothing happens when it is not there any more."""
+        if self.overlay is overlay:
+            self.overlay = None
+            self._install()
 
     def _install(
         self,
         *,
         rules: tuple[NumberedRule, ...] | None = None,
         settings: Settings | None = None,
+        overlay: Overlay | None = None,
     ) -> None:
+        """Make what is not None hold, if all of it can."""
         before = self.present
-        after = replace(
-            before,
-            rules=before.rules if rules is None else rules,
-            settings=before.settings if settings is None else settings,
-        )
-        if after == before:
-            return
+        own = self.rules if rules is None else rules
+        chosen = self.settings if settings is None else settings
+        over = overlay or self.overlay
+        in_force = laid_over(own, chosen, over) if over else (own, chosen)
+        after = replace(before, rules=in_force[0], settings=in_force[1])
+        _check_count(after.rules)
         _check_addresses(after.rules)
-        self.present = replace(after, number=before.number + 1, changed_ns=time.time_ns())
+        self.rules, self.settings, self.overlay = own, chosen, over
+        if after != before:
+            self.present = replace(after, number=before.number + 1, changed_ns=time.time_ns())
 
     def _numbered(self, rule: Rule) -> NumberedRule:
         numbered = NumberedRule(self._next_id, rule)
@@ -162,7 +238,7 @@ class Session:
         return numbered
 
     def _position(self, number: int) -> int:
-        ids = [each.id for each in self.present.rules]
+        ids = [each.id for each in self.rules]
         if number in ids:
             return ids.index(number)
         raise ChangeError(f"no filter {number}: {_present(ids)}")
@@ -188,6 +264,11 @@ def _check_addresses(rules: Sequence[NumberedRule]) -> None:
         )
 
 
-def _check_count(count: int) -> None:
-    if count > MAX_RULES:
-        raise ChangeError(f"{MAX_RULES} filters are the limit: delete one first, see `filter list`")
+def _check_count(rules: Sequence[NumberedRule]) -> None:
+    if len(rules) <= MAX_RULES:
+        return
+    labelled = [each.label for each in rules if each.label]
+    meanwhile = f" ({len(labelled)} of them of {labelled[0]})" if labelled else ""
+    raise ChangeError(
+        f"{MAX_RULES} filters are the limit{meanwhile}: delete one first, see `filter list`"
+    )

@@ -67,8 +67,8 @@ class StatusBoard:
 
     def status(self) -> pb.Status:
         """The session as it is now."""
-        present = self.fleet.session.present
-        settings, totals = present.settings, self.store.totals
+        session = self.fleet.session
+        present, settings, totals = session.present, session.settings, self.store.totals
         flow_rate, packet_rate = self._rates.rates(
             Sample(time.monotonic(), totals.flow_rows, totals.packet_rows)
         )
@@ -93,6 +93,9 @@ class StatusBoard:
             rules=self._rules(),
             directory=str(self.store.directory),
             stopping=bool(self.fleet.stop_reason),
+            features=present.settings.features,
+            dns_ports=settings.dns_ports,
+            event_rows=totals.event_rows,
         )
 
     def _agent(self, node: Node) -> pb.AgentStatus:
@@ -110,6 +113,7 @@ class StatusBoard:
             rss_bytes=node.rss_bytes,
             cpu_seconds=node.cpu_seconds,
             problems=node.problems + trouble,
+            features=node.features,
         )
 
     def _rules(self) -> list[pb.RuleStatus]:
@@ -121,5 +125,5 @@ class StatusBoard:
                 flow_hits=hits(each.id, agentlink_pb2.FLOWS),
                 packet_hits=hits(each.id, agentlink_pb2.PACKETS),
             )
-            for each in self.fleet.session.present.rules
+            for each in self.fleet.session.rules
         ]

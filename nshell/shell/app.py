@@ -20,6 +20,7 @@ from nshell.shell.commands.session import totals
 from nshell.shell.context import Context, Settings
 from nshell.shell.errors import CommandError, Failure, Interrupted, Refused, SessionLost
 from nshell.shell.exits import Exit
+from nshell.shell.interrupts import Interrupts
 from nshell.shell.live import Ending, Session, connect
 from nshell.shell.monitor import Monitor
 from nshell.shell.runner import Runner
@@ -58,6 +59,9 @@ class BatchFront:
     def notify(self, text: str) -> None:
         batch.complain(text)
 
+    def narrate(self, text: str) -> None:
+        self.output.narrate(text)
+
     async def run(self, session: Session) -> None:
         session.tasks.start(connect(session), name="connect")
         await first_of(_ready(session), name="ready", unless=[session.ending.future])
@@ -80,13 +84,16 @@ async def run_shell(options: ShellOptions, *, programs: Programs | None = None) 
     batch.use_plain_streams()
     ending = Ending()
     front = _front(options)
-    with _signals(ending) as hurry:
+    interrupts = Interrupts()
+    with _signals(ending, interrupts) as hurry:
         async with Tasks("shell", on_error=ending.fail) as tasks:
             local = LocalSession(
                 options.local, notify=front.notify, on_failure=ending.fail, programs=programs
             )
             hurry.append(local)
-            session = _session(options, front, local, ending=ending, tasks=tasks)
+            session = _session(
+                options, front, local, ending=ending, tasks=tasks, interrupts=interrupts
+            )
             code, reply = await _run_and_close(session, front)
     code = _judge(options, code, reply)
     if isinstance(front, BatchFront) and code is Exit.INTERRUPTED and front.output.stuck:
@@ -99,6 +106,9 @@ class Front(Protocol):
 
     def notify(self, text: str) -> None:
         """Something happened in the background."""
+
+    def narrate(self, text: str) -> None:
+        """What goes on, one line."""
 
     async def run(self, session: Session) -> None:
         """Until there is nothing more to do."""
@@ -123,6 +133,7 @@ def _session(
     *,
     ending: Ending,
     tasks: Tasks,
+    interrupts: Interrupts,
 ) -> Session:
     client = Client()
     monitor = Monitor(client, notify=front.notify)
@@ -132,6 +143,8 @@ def _session(
         registry=build_registry(),
         interactive=not options.scripts,
         settings=Settings(format=options.format),
+        interrupts=interrupts,
+        narrate=front.narrate,
         history=getattr(front, "history", tuple),
     )
     return Session(local, client, monitor, context, ending, tasks)
@@ -202,12 +215,17 @@ def _judge(options: ShellOptions, code: Exit, reply: pb.StopReply | None) -> Exi
 
 
 @contextmanager
-def _signals(ending: Ending) -> Iterator[list[LocalSession]]:
-    """SIGINT, SIGTERM and SIGHUP end the run in order; a second one kills its children."""
+def _signals(ending: Ending, interrupts: Interrupts) -> Iterator[list[LocalSession]]:
+    """SIGINT, SIGTERM and SIGHUP end the run in order; a second one kills its children.
+
+    A command may take a SIGINT for itself.
+    """
     loop = asyncio.get_running_loop()
     hurry: list[LocalSession] = []
 
     def on_signal(number: int) -> None:
+        if number == signal.SIGINT and interrupts.offer():
+            return
         if ending.future.done():
             for session in hurry:
                 session.kill()

@@ -9,7 +9,7 @@ gRPC error leaves here as one of ours, chained.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,8 @@ _OPTIONS = (
     ("grpc.enable_http_proxy", 0),
 )
 _STOP_SECONDS = 20.0
+_FEATURE_MS = 20_000
+"""What a feature needs may still be compiling."""
 
 
 class Client:
@@ -121,6 +123,23 @@ class Client:
         async with _translated(call):
             return await call
 
+    @asynccontextmanager
+    async def overlay(
+        self, label: str, *, rules: Iterable[Sequence[str]], features: Iterable[str]
+    ) -> AsyncIterator[Overlay]:
+        """Filters and features over those of the session, for the block at most."""
+        from nshell.proto import session_pb2 as pb
+
+        call = (await self._calls()).Overlay()
+        request = pb.OverlayRequest(
+            label=label, rules=[pb.Words(words=words) for words in rules], features=features
+        )
+        async with _translated(call):
+            # A call that was refused fails with its reason when it is read.
+            with suppress(asyncio.InvalidStateError):
+                await call.write(request)
+            yield Overlay(call, await _overlay_reply(call))
+
     async def stop(self) -> pb.StopReply:
         """End the capture; the totals of the session."""
         from nshell.proto import session_pb2 as pb
@@ -156,6 +175,18 @@ class Client:
 
         return await self._change(clear_filters=pb.Empty())
 
+    async def switch_features(self, names: Iterable[str], *, on: bool) -> pb.ChangeReply:
+        from nshell.proto import session_pb2 as pb
+
+        return await self._change(
+            feature=pb.FeatureSwitch(names=names, on=on), timeout_ms=_FEATURE_MS
+        )
+
+    async def set_dns_ports(self, ports: Iterable[int]) -> pb.ChangeReply:
+        from nshell.proto import session_pb2 as pb
+
+        return await self._change(dns_ports=pb.DnsPorts(ports=ports))
+
     async def set_flows(self, on: bool) -> pb.ChangeReply:
         return await self._change(flows=on)
 
@@ -170,6 +201,29 @@ class Client:
 
     async def set_paused(self, on: bool) -> pb.ChangeReply:
         return await self._change(paused=on)
+
+
+class Overlay:
+    """What is laid over the session; it goes with the block that made it."""
+
+    def __init__(self, call: Any, made: pb.OverlayReply) -> None:
+        self._call = call
+        self.made = made
+        """What became of it on the nodes."""
+
+    async def lift(self) -> pb.OverlayReply:
+        """Undo it; what was captured under it is there when this returns."""
+        await self._call.done_writing()
+        return await _overlay_reply(self._call)
+
+
+async def _overlay_reply(call: Any) -> pb.OverlayReply:
+    from nshell.proto import session_pb2 as pb
+
+    reply = await call.read()
+    if not isinstance(reply, pb.OverlayReply):  # grpc.aio.EOF
+        raise SessionLost("the collector has ended the session")
+    return reply
 
 
 def _import_grpc() -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nshell.shell.interrupts import Interrupts
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -31,5 +33,8 @@ class Context:
     interactive: bool
     """A reader sits there: results are cut, and said to be."""
     settings: Settings = field(default_factory=Settings)
+    interrupts: Interrupts = field(default_factory=Interrupts)
+    narrate: Callable[[str], object] = field(default=lambda _: None)
+    """Says at once what a command that takes a while is doing."""
     history: Callable[[], Sequence[str]] = tuple
     """Lines typed so far, oldest first."""

@@ -1,6 +1,7 @@
 """What the two front ends with a reader share: the loop, Ctrl-C, errors.
 
-Ctrl-C cancels the command that runs, never the capture. A command that fails
+Ctrl-C cancels the command that runs, unless it takes the first one for itself,
+and never the capture. A command that fails
 is one line, and the next may be typed.
 """
 
@@ -52,7 +53,7 @@ async def _run(runner: Runner, text: str, unless: Sequence[asyncio.Future[None]]
     cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def cancel() -> None:
-        if not cancelled.done():
+        if not runner.interrupts.offer() and not cancelled.done():
             cancelled.set_exception(CommandError("cancelled"))
             cancelled.exception()  # seen, even if the command ended first
 

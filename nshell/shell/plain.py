@@ -30,6 +30,9 @@ class PlainFront:
     def notify(self, text: str) -> None:
         batch.complain(text)
 
+    def narrate(self, text: str) -> None:
+        batch.say(text)
+
     def complain(self, text: str) -> None:
         batch.complain(text)
 

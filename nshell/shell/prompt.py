@@ -20,6 +20,7 @@ from nshell.filters import PREDICATES
 from nshell.shell.completer import ShellCompleter, world_of
 from nshell.shell.errors import CommandError, SessionLost
 from nshell.shell.escape import escape
+from nshell.shell.features import FEATURES
 from nshell.shell.highlight import ShellLexer
 from nshell.shell.history import open_history
 from nshell.shell.interactive import converse
@@ -41,7 +42,7 @@ CONTINUED = "... "
 _REFRESH_SECONDS = 0.5
 _KEYWORDS = (
     "accept", "reject", "for", "where", "until", "timeout", "on", "off", "flows", "packets",
-    "list", "add", "del", "replace", "clear", "pcap", "pcapng", "csv", "json", "db",
+    "list", "add", "del", "replace", "clear", "pcap", "pcapng", "csv", "json", "db", *FEATURES,
 )  # fmt: skip
 _STYLE = Style.from_dict(
     {
@@ -97,6 +98,9 @@ class PromptFront:
 
     def notify(self, text: str) -> None:
         self._output.show("class:notice", escape(text))
+
+    def narrate(self, text: str) -> None:
+        self._output.narrate(text)
 
     def complain(self, text: str) -> None:
         self._output.show("class:error", escape(text))

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 from nshell.shell.errors import CommandError, Failure
 from nshell.shell.escape import escape_block
 from nshell.shell.render import format_named, render
+from nshell.shell.reports import render_report
 from nshell.shell.script import split_script
 from nshell.shell.units import human_ms, plural
-from nshell.shell.values import Answer, Notice, Quit, Result, Source, Table, Text
+from nshell.shell.values import Answer, Notice, Quit, Report, Result, Source, Table, Text
 
 if TYPE_CHECKING:
     from nshell.shell.context import Context
+    from nshell.shell.interrupts import Interrupts
 
 SHOWN_ROWS = 200
 """Of a table on a terminal; the rest is counted."""
@@ -43,6 +45,11 @@ class Runner:
     def __init__(self, ctx: Context, out: Output) -> None:
         self._ctx = ctx
         self._out = out
+
+    @property
+    def interrupts(self) -> Interrupts:
+        """Where a Ctrl-C goes first."""
+        return self._ctx.interrupts
 
     async def run_text(self, text: str, *, depth: int = 0) -> bool:
         """Every command in it, in order; True once one of them was `quit`."""
@@ -81,6 +88,8 @@ class Runner:
             await self._out.data(f"{escape_block(result.text)}\n")
         elif isinstance(result, Notice):
             self._out.narrate(result.text)
+        elif isinstance(result, Report):
+            await self._out.data(render_report(self._ctx.settings.format, result))
         elif isinstance(result, Table):
             await self._show_table(result)
         elif isinstance(result, Answer):

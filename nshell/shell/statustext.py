@@ -23,6 +23,8 @@ def status_text(status: pb.Status) -> str:
         "session": escape(status.session),
         "elapsed": elapsed(status),
         "capturing": capturing(status),
+        "features": ", ".join(status.features) or "none",
+        "dns ports": ", ".join(map(str, status.dns_ports)),
         "snap length": f"{status.snaplen:,} bytes" if status.snaplen else "whole packets",
         "sampling": f"one of {status.sampling:,} packets"
         if status.sampling > 1
@@ -30,6 +32,7 @@ def status_text(status: pb.Status) -> str:
         "filters": f"{len(status.rules)}, generation {status.generation}",
         "agents": f"{known}, {done} applied",
         "flow rows": f"{status.flow_rows:,} ({human_rate(status.flow_rate)})",
+        "events": f"{status.event_rows:,}",
         "packets": f"{status.packet_rows:,} ({human_rate(status.packet_rate)})",
         "lost": f"{status.lost:,}",
         "store": f"{human_bytes(status.store_bytes)}{limit}",
@@ -59,8 +62,8 @@ def applied_on(status: pb.Status) -> tuple[int, int]:
 def agent_rows(status: pb.Status) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
     """One row an agent."""
     columns = (
-        "node", "state", "kernel", "attach", "interfaces", "applied", "clock offset ms", "memory",
-        "cpu s", "problems",
+        "node", "state", "kernel", "attach", "interfaces", "applied", "features",
+        "clock offset ms", "memory", "cpu s", "problems",
     )  # fmt: skip
     return columns, [_agent_row(agent, status.generation) for agent in status.agents]
 
@@ -74,6 +77,7 @@ def _agent_row(agent: pb.AgentStatus, generation: int) -> tuple[Cell, ...]:
         agent.attach,
         agent.interfaces,
         f"{'yes' if applied else 'no'} ({agent.generation}/{generation})",
+        " ".join(agent.features) or None,
         round(agent.clock_offset_ms, 3),
         human_bytes(agent.rss_bytes),
         round(agent.cpu_seconds, 2),
@@ -99,6 +103,7 @@ def toolbar_parts(status: pb.Status | None) -> list[tuple[str, str]]:
         ),
         ("" if connected(status) else "class:alarm", f"agents {connected(status)}/{known}"),
         ("", elapsed(status)),
+        *([("", " ".join(status.features))] if status.features else []),
     ]
 
 

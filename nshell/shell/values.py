@@ -1,8 +1,11 @@
-"""What commands return. They never print; a front end shows these in its own way."""
+"""What commands return. They never print; a front end shows these in its own way.
+
+One that takes a while may say so meanwhile, through its context.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -46,6 +49,17 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """A finding and the rows that it rests on."""
+
+    facts: Mapping[str, Cell | Sequence[str]]
+    """For programs."""
+    lines: Sequence[str]
+    """The same for people."""
+    tables: Mapping[str, Table]
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """What was done: narration, it goes to stderr."""
 
@@ -64,4 +78,4 @@ class Quit:
     """Close the session."""
 
 
-Result: TypeAlias = Table | Answer | Text | Notice | Source | Quit | None
+Result: TypeAlias = Table | Answer | Text | Report | Notice | Source | Quit | None

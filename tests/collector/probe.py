@@ -9,7 +9,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 import msgpack
@@ -74,6 +74,8 @@ class Agent:
     acknowledges: bool = True
     refusal: str = ""
     """Why it refuses states; empty: it does not."""
+    features: list[agent_pb.Feature] = field(default_factory=list)
+    """What it acknowledges with."""
     drains: list[agent_pb.FromAgent] = field(default_factory=list)
     """What it still sends when told to stop."""
     states: list[agent_pb.DesiredState] = field(default_factory=list)
@@ -139,6 +141,7 @@ class Agent:
                 error=self.refusal,
                 applied_ns=time.time_ns(),
                 apply_ms=1.5,
+                features=[] if self.refusal else self.features,
             )
         )
 
@@ -254,6 +257,10 @@ class Shell:
             data.append(reply.data)
             summary = reply.summary
         return b"".join(data), summary
+
+    def overlay(self) -> Any:
+        """A call, its first request still to be written."""
+        return self.stub.Overlay()  # type: ignore[call-arg]
 
     def exporting(self, kind: str) -> AsyncIterator[pb.ExportReply]:
         """The replies of an export, as they come."""

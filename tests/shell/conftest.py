@@ -78,6 +78,7 @@ async def _shell(*, interactive: bool) -> AsyncIterator[Shell]:
             registry=build_registry(),
             interactive=interactive,
             settings=Settings(),
+            narrate=seen.narrate,
             history=lambda: ["status", "filter port 80"],
         )
         yield Shell(service, server, client, monitor, context, Runner(context, seen), seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import grpc.aio
 from nshell.filters import parse_rule, split_words
 from nshell.proto.session_pb2_grpc import add_SessionServicer_to_server
 from tests.shell.fake_session import Capture, FakeSession
+
+DATABASE = "FAKE_COLLECTOR_DATABASE"
+"""In the environment: a file to answer queries from."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -25,6 +29,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--filter", action="append", default=[])
     parser.add_argument("--packets", action="store_true")
     parser.add_argument("--no-flows", action="store_true")
+    parser.add_argument("--enable", action="append", default=[])
     parser.add_argument("--snaplen", type=int, default=0)
     parser.add_argument("--sampling", type=int, default=1)
     return parser.parse_args()
@@ -35,6 +40,7 @@ async def _serve(given: argparse.Namespace) -> None:
         session=given.session,
         flows=not given.no_flows,
         packets=given.packets,
+        features=given.enable,
         snaplen=given.snaplen,
         sampling=given.sampling,
     )
@@ -42,6 +48,8 @@ async def _serve(given: argparse.Namespace) -> None:
         capture.rules[number] = parse_rule(split_words(text)).text
         capture.next_id = number + 1
     service = FakeSession(capture)
+    if database := os.environ.get(DATABASE):
+        service.serve(Path(database))
     server = grpc.aio.server()
     add_SessionServicer_to_server(service, server)
     server.add_insecure_port(given.listen)

@@ -25,6 +25,7 @@ from nshell.proto.session_pb2_grpc import SessionServicer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
 
 _SCHEMA = """
 CREATE TABLE flow (SrcAddr TEXT, DstAddr TEXT, SrcPort INTEGER, DstPort INTEGER, Bytes INTEGER);
@@ -57,6 +58,12 @@ class Capture:
     """Node to whether it is connected."""
     deaf: dict[str, str] = field(default_factory=dict)
     """Nodes that do not apply changes, and the error each gives."""
+    features: list[str] = field(default_factory=list)
+    dns_ports: list[int] = field(default_factory=lambda: [53])
+    broken: dict[str, list[str]] = field(default_factory=dict)
+    """Nodes where features do not work: "NAME: why", of each."""
+    overlay: pb.OverlayRequest | None = None
+    """What is laid over it."""
     break_export: bool = False
     calls: list[str] = field(default_factory=list)
 
@@ -72,6 +79,8 @@ class FakeSession(SessionServicer):
         self.stopped = asyncio.Event()
         self.cancelled = asyncio.Event()
         """A query was cancelled by its caller."""
+        self.laid, self.lifted = asyncio.Event(), asyncio.Event()
+        """What happened to an overlay."""
         self._db = sqlite3.connect(":memory:", check_same_thread=False)
         self._db.executescript(_SCHEMA)
         self._db.create_function("lose", 1, self._lose)
@@ -80,6 +89,11 @@ class FakeSession(SessionServicer):
 
     def close(self) -> None:
         self._db.close()
+
+    def serve(self, database: Path) -> None:
+        """Answer from a database file instead."""
+        self._db.close()
+        self._db = sqlite3.connect(database, check_same_thread=False)
 
     def insert(self, sql: str) -> None:
         """Change the store, as only the collector may."""
@@ -113,6 +127,9 @@ class FakeSession(SessionServicer):
             store_limit_bytes=64 << 20,
             directory="/nowhere",
             stopping=self.stopped.is_set(),
+            features=capture.features,
+            dns_ports=capture.dns_ports,
+            event_rows=4321,
         )
         for node, connected in capture.agents.items():
             behind = node in capture.deaf
@@ -125,6 +142,8 @@ class FakeSession(SessionServicer):
                 attach="tcx",
                 interfaces=2,
                 rss_bytes=50_000_000,
+                features=capture.features,
+                problems=capture.broken.get(node, ()),
             )
         for number, text in capture.rules.items():
             status.rules.add(id=number, text=text, flow_hits=7, packet_hits=9)
@@ -149,12 +168,51 @@ class FakeSession(SessionServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, line)
             raise
         self.capture.generation += 1
-        reply = pb.ChangeReply(generation=self.capture.generation, filter_ids=ids, elapsed_ms=42.0)
-        for node in self.capture.agents:
-            why = self.capture.deaf.get(node, "")
-            applied = node not in self.capture.deaf
-            reply.nodes.add(node=node, applied=applied, error=why, apply_ms=1.0)
-        return reply
+        return pb.ChangeReply(
+            generation=self.capture.generation,
+            filter_ids=ids,
+            elapsed_ms=42.0,
+            nodes=self._acks(),
+        )
+
+    def _acks(self) -> list[pb.NodeAck]:
+        capture = self.capture
+        return [
+            pb.NodeAck(
+                node=node,
+                applied=node not in capture.deaf,
+                error=capture.deaf.get(node, ""),
+                apply_ms=1.0,
+                problems=capture.broken.get(node, ()),
+            )
+            for node in capture.agents
+        ]
+
+    async def Overlay(  # type: ignore[override]  # writes through the context
+        self, request_iterator: AsyncIterator[pb.OverlayRequest], context: _Context
+    ) -> None:
+        capture = self.capture
+        request = await anext(request_iterator)
+        capture.calls.append("Overlay")
+        if capture.overlay is not None:
+            line = f"{capture.overlay.label} is at work already: one at a time"
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, line)
+        capture.overlay = request
+        self.laid.set()
+        try:
+            await context.write(self._overlay_reply())
+            async for _ in request_iterator:
+                pass
+        finally:
+            capture.overlay = None
+            self.lifted.set()
+        await context.write(self._overlay_reply())
+
+    def _overlay_reply(self) -> pb.OverlayReply:
+        self.capture.generation += 1
+        return pb.OverlayReply(
+            generation=self.capture.generation, nodes=self._acks(), since_ns=time.time_ns()
+        )
 
     def _change(self, kind: str, request: pb.ChangeRequest) -> Sequence[int]:
         capture = self.capture
@@ -176,6 +234,14 @@ class FakeSession(SessionServicer):
             ids = list(capture.rules)
             capture.rules.clear()
             return ids
+        if kind == "feature":
+            named = list(request.feature.names)
+            kept = [name for name in capture.features if name not in named]
+            capture.features = kept + named if request.feature.on else kept
+            return []
+        if kind == "dns_ports":
+            capture.dns_ports = list(request.dns_ports.ports)
+            return []
         setattr(capture, kind, getattr(request, kind))
         return []
 

@@ -128,6 +128,8 @@ def test_the_toolbar_shows_the_session_and_fits() -> None:
     narrow = "".join(part for _, part in toolbar(now, width=40))
     assert len(narrow) <= 40
     assert text.startswith(narrow)
+    now.features.extend(["dns", "tcp"])
+    assert "".join(part for _, part in toolbar(now, width=200)) == f"{text}  dns tcp"
 
 
 def test_the_hint_stands_above_the_toolbar() -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from nshell.collector import schema
 from nshell.shell.exits import Exit
+from tests.shell.fake_collector import DATABASE
 from tests.shell.processes import alive, child, children, eventually
 
 MANY = (
@@ -71,6 +73,8 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
                                             "unit (k M G T, Ki Mi Gi Ti): did you mean 64M?"),
         ("shell --local --attach clsct", "Invalid value for '--attach': unknown word 'clsct': did "
                                          "you mean 'clsact'?"),
+        ("shell --local --enable dns,dorps", "Invalid value for '--enable': unknown feature "
+                                             "'dorps': did you mean 'drops'?"),
         ("shell --local --format xml", "Invalid value for '--format': unknown word 'xml': one of "
                                        "table, json, csv, markdown"),
         ("shell --local -c", "Option '-c' requires an argument"),
@@ -145,8 +149,10 @@ def test_data_goes_to_stdout_and_the_story_to_stderr(base: Path) -> None:
 
 def test_options_hold_from_the_start() -> None:
     options = ["--packets", "--no-flows", "--snaplen", "96", "--sampling", "10"]
+    options += ["--enable", "dns,tcp", "--enable", "rtt"]
     done = shell(*options, "--filter", "port 80", "--filter", "reject port 81", "-c", "status")
     assert "capturing    packets\n" in done.stdout
+    assert "features     dns, tcp, rtt\n" in done.stdout
     assert "snap length  96 bytes\n" in done.stdout
     assert "sampling     one of 10 packets\n" in done.stdout
     assert "filters      2, generation 1\n" in done.stdout
@@ -214,6 +220,22 @@ def test_a_signal_ends_a_script_in_order_with_status_130(
     assert b"session ended:" in stderr
     assert b"Traceback" not in stderr
     assert not [pid for pid in pids if alive(pid)]
+    assert not list(base.iterdir())
+
+
+def test_an_interrupt_ends_the_watching_of_why_and_the_script_goes_on(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema.create(tmp_path / "session.db")
+    monkeypatch.setenv(DATABASE, str(tmp_path / "session.db"))
+    with start("-c", "why 10.0.0.1 10.0.0.2 for 1h", "-c", "SELECT 42 AS answer") as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith(b"watching ")
+        process.send_signal(signal.SIGINT)
+        stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == Exit.OK
+    assert stdout.startswith(b"nothing-sent: ")
+    assert b"42" in stdout
     assert not list(base.iterdir())
 
 

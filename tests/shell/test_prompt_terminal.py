@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nshell.collector import schema
 from nshell.shell.exits import Exit
+from tests.shell.fake_collector import DATABASE
 from tests.shell.processes import alive, child, children, eventually
 from tests.terminal import Terminal
 
@@ -102,6 +104,21 @@ def test_control_c_cancels_a_command_and_never_the_capture(terminal: Terminal) -
     terminal.type("SELECT 40 + 2 AS answer\n")
     terminal.wait_for("1 row in")
     assert child(terminal.pid, "fake_collector")
+
+
+def test_control_c_ends_the_watching_of_why_and_its_verdict_comes(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    schema.create(tmp_path / "session.db")
+    surroundings = env | {DATABASE: str(tmp_path / "session.db")}
+    with Terminal(FAKE, env=surroundings, cwd=ROOT) as terminal:
+        terminal.wait_for("REC")
+        terminal.type("why 10.0.0.1 10.0.0.2 for 1h\n")
+        terminal.wait_for("watching 10.0.0.1 and 10.0.0.2 for 3600 s; Ctrl-C ends it early")
+        terminal.interrupt()
+        terminal.wait_for("nothing-sent: 10.0.0.1 sent nothing to 10.0.0.2")
+        assert "cancelled" not in terminal.text()
+        leave(terminal)
 
 
 def test_control_c_at_the_prompt_clears_the_line(terminal: Terminal) -> None:

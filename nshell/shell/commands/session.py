@@ -7,17 +7,12 @@ import re
 from typing import TYPE_CHECKING, Annotated
 
 from nshell.shell import helptext
+from nshell.shell.commands.acks import applied
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
 from nshell.shell.errors import CommandError
 from nshell.shell.escape import escape
-from nshell.shell.kinds import (
-    Choice,
-    CommandName,
-    Duration,
-    File,
-    Pattern,
-    UntilSql,
-)
+from nshell.shell.kinds import CommandName, Duration, File, Pattern, UntilSql
+from nshell.shell.settings import Setting, SettingWords
 from nshell.shell.statustext import agent_rows, status_text
 from nshell.shell.units import parse_duration, plural
 from nshell.shell.values import Answer, Notice, Quit, Result, Source, Table, Text
@@ -147,29 +142,32 @@ async def source(ctx: Context, file: Annotated[str, File()]) -> Result:  # noqa:
     return Source(file)
 
 
-async def set_(
-    ctx: Context,
-    name: Annotated[str | None, Choice("format", "timing")] = None,
-    value: Annotated[str | None, Choice("table", "json", "csv", "markdown", "on", "off")] = None,
-) -> Result:
-    """Choose how results are shown, or see what is chosen.
+async def set_(ctx: Context, setting: Annotated[Setting | None, SettingWords()] = None) -> Result:
+    """Choose how results are shown and what is taken for DNS, or see what is chosen.
+
+    format is table, json, csv or markdown; timing is on or off; dns_port is one
+    port or up to 8, 53 at first.
 
     Examples:
         set format json
         set timing off
+        set dns_port 53,5353
         set
     """
-    settings = ctx.settings
-    if name is not None and value is not None:
-        if (name == "timing") != (value in ("on", "off")):
-            allowed = "on or off" if name == "timing" else "table, json, csv or markdown"
-            raise CommandError(f"{name} cannot be {value!r}: {allowed}")
-        if name == "timing":
-            settings.timing = value == "on"
+    if setting is not None and setting.ports:
+        reply = await ctx.client.set_dns_ports(setting.ports)
+        return applied(f"DNS on port {', '.join(map(str, setting.ports))}", reply)
+    if setting is not None and setting.value:
+        if setting.name == "timing":
+            ctx.settings.timing = setting.value == "on"
         else:
-            settings.format = value
-    chosen = {"format": settings.format, "timing": "on" if settings.timing else "off"}
-    return Text("\n".join(f"{n} {v}" for n, v in chosen.items() if name in (None, n)))
+            ctx.settings.format = setting.value
+    chosen = {"format": ctx.settings.format, "timing": "on" if ctx.settings.timing else "off"}
+    if setting is None or setting.name == "dns_port":
+        ports = (await ctx.client.status()).dns_ports
+        chosen["dns_port"] = ",".join(map(str, ports))
+    shown = chosen if setting is None else {setting.name: chosen[setting.name]}
+    return Text("\n".join(f"{name} {value}" for name, value in shown.items()))
 
 
 async def history(ctx: Context, text: Annotated[str | None, Pattern()] = None) -> Result:

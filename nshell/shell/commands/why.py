@@ -1,0 +1,105 @@
+"""The command that finds out what becomes of packets between two ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+from nshell.shell.context import Context  # noqa: TC001 - read by the registry
+from nshell.shell.errors import CommandError
+from nshell.shell.escape import escape
+from nshell.shell.features import FEATURES
+from nshell.shell.values import Result  # noqa: TC001 - the same
+from nshell.shell.why.evidence import gather
+from nshell.shell.why.question import Address, Destination, ForDuration, Question, Source, Target
+from nshell.shell.why.report import report
+from nshell.shell.why.verdict import decide
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nshell.proto import session_pb2 as pb
+    from nshell.shell.interrupts import Interrupts
+    from nshell.shell.registry import Registry
+
+WATCH_SECONDS = 10.0
+
+
+def register(registry: Registry) -> None:
+    """Add this group."""
+    registry.add("why", why)
+
+
+async def why(
+    ctx: Context,
+    source: Annotated[Address, Source()],
+    target: Annotated[Target, Destination()],
+    duration: Annotated[float | None, ForDuration()] = None,
+) -> Result:
+    """Watch two ends, and say why one does not reach the other.
+
+    Watches for 10 s or as long as is said, while the traffic goes on; Ctrl-C
+    ends the watching early, a second one calls it off. Meanwhile filters of its
+    own come before yours, and dns, drops, rtt and tcp are on; then all is as it
+    was. SRC is an address, DST an address or a DNS name. The verdict is one of
+    name-resolution-failed, dropped-here, refused, no-answer, reset-after-connect,
+    connected-but-slow, healthy, nothing-sent; the rows that it rests on follow.
+
+    Examples:
+        why 10.129.0.48 10.129.0.49:443
+        why 10.129.0.48 api.example.com for 30s
+        why fd00::1 [fd00::2]:80
+    """
+    question = Question(source, target)
+    status = await ctx.client.status()
+    async with ctx.client.overlay(
+        "why", rules=question.rules(status.dns_ports), features=FEATURES
+    ) as overlay:
+        made = overlay.made
+        caveats = (*_of_nodes(made), *_of_session(status))
+        wanted = WATCH_SECONDS if duration is None else duration
+        ctx.narrate(f"watching {source} and {target.host} for {wanted:g} s; Ctrl-C ends it early")
+        started = time.monotonic()
+        await _watch(ctx.interrupts, wanted)
+        seconds = time.monotonic() - started
+        await overlay.lift()
+    evidence = await gather(
+        ctx.client,
+        question,
+        generation=made.generation,
+        since_ns=made.since_ns,
+        seconds=seconds,
+        dns_ports=status.dns_ports,
+        caveats=caveats,
+    )
+    return report(evidence, decide(evidence))
+
+
+async def _watch(interrupts: Interrupts, seconds: float) -> None:
+    with interrupts.first_one() as enough, suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await enough.wait()
+
+
+def _of_nodes(made: pb.OverlayReply) -> Iterator[str]:
+    """What does not work there; CommandError where nothing watches at all."""
+    if not made.nodes:
+        raise CommandError("no agent is connected: nothing can be watched")
+    behind = {
+        node.node: node.error or "no answer in time" for node in made.nodes if not node.applied
+    }
+    if len(behind) == len(made.nodes):
+        name, error = next(iter(behind.items()))
+        raise CommandError(f"nothing can be watched: {escape(name)}: {escape(error)}")
+    for name, error in behind.items():
+        yield f"nothing was watched on {name}: {error}"
+    for node in made.nodes:
+        for problem in node.problems:
+            yield f"not seen on {node.node}: {problem}"
+
+
+def _of_session(status: pb.Status) -> Iterator[str]:
+    if status.sampling > 1:
+        yield f"one of {status.sampling:,} packets is looked at: what is not seen may be there"

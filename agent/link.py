@@ -127,6 +127,7 @@ class _Stream:
         self.call = call
         self._writing = asyncio.Lock()
         self._draining_events = asyncio.Lock()
+        self._states: asyncio.Queue[pb.DesiredState] = asyncio.Queue()
 
     async def serve(self) -> None:
         """Until the stream breaks (AioRpcError, or return) or the agent is to stop (Stopped)."""
@@ -135,8 +136,9 @@ class _Stream:
         self.capture.forget_names()
         try:
             async with asyncio.TaskGroup() as tasks:
-                jobs = (self._receive, self._pump_packets, self._pump_events, self._pump_flows,
-                        self._pump_stats, self._follow_interfaces, self._await_stop)  # fmt: skip
+                jobs = (self._receive, self._apply_states, self._pump_packets, self._pump_events,
+                        self._pump_flows, self._pump_stats, self._follow_interfaces,
+                        self._await_stop)  # fmt: skip
                 for job in jobs:
                     tasks.create_task(job(), name=job.__name__)
         except BaseExceptionGroup as group:
@@ -172,12 +174,17 @@ class _Stream:
                 raise _Ended
             match message.WhichOneof("body"):
                 case "state":
-                    await self._apply(message.state)
+                    self._states.put_nowait(message.state)
                 case "ping":
                     pong = pb.Pong(collector_ns=message.ping.collector_ns, agent_ns=time.time_ns())
                     await self._send(pong=pong)
                 case "stop":
                     raise Stopped(message.stop.reason or "told to stop")
+
+    async def _apply_states(self) -> None:
+        # A state may wait for features to be compiled; pings do not wait with it.
+        while True:
+            await self._apply(await self._states.get())
 
     async def _apply(self, state: pb.DesiredState) -> None:
         started = time.perf_counter()

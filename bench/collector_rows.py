@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from agent.proto import agentlink_pb2 as pb
+from nshell.collector.decode.rows import GenerationKey
 from nshell.collector.interfaces import Interface
-from nshell.collector.rows import GenerationKey
-from nshell.collector.store import Store
+from nshell.collector.storage.store import Store
 from tests.collector.wiretap import many_flows
 
 _RUNS = 5

@@ -16,10 +16,10 @@ import grpc
 from agent import wire
 from agent.proto import agentlink_pb2 as pb
 from agent.proto.agentlink_pb2_grpc import AgentLinkServicer
+from nshell.collector.decode.flows import check_flow_batch
+from nshell.collector.decode.rows import DecodeError
 from nshell.collector.fleet import Superseded
-from nshell.collector.flows import check_flow_batch
 from nshell.collector.messages import desired_state
-from nshell.collector.rows import DecodeError
 from nshell.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from nshell.collector.fleet import Fleet, Link
     from nshell.collector.nodes import Node
-    from nshell.collector.store import Store
+    from nshell.collector.storage.store import Store
 
     Context = grpc.aio.ServicerContext[pb.FromAgent, pb.ToAgent]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nshell.collector.lease import Lease
     from nshell.collector.session import Session
     from nshell.collector.status import StatusBoard
-    from nshell.collector.store import Store
+    from nshell.collector.storage.store import Store
     from nshell.tasks import Tasks
 
 _LOG = logging.getLogger(__name__)

@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent import wire
-from nshell.collector.catalog import Loss
+from nshell.collector.decode.rows import GenerationKey
 from nshell.collector.interfaces import from_message
 from nshell.collector.nodes import Node, rule_indexes
-from nshell.collector.rows import GenerationKey
 from nshell.collector.schema import AGENT, COUNTER, FILTER_LOG, INTERFACE
-from nshell.collector.writer import now_ms
+from nshell.collector.storage.catalog import Loss
+from nshell.collector.storage.writer import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agent.proto import agentlink_pb2 as pb
     from nshell.collector.session import Generation, Session
-    from nshell.collector.store import Store
+    from nshell.collector.storage.store import Store
 
 _LOG = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nshell.collector.texts import TextCache
+from nshell.collector.decode.texts import TextCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from agent import wire
 from agent.proto import agentlink_pb2 as pb
 from nshell.collector.accounts import Cumulative, LinkAccount
-from nshell.collector.catalog import Loss
-from nshell.collector.texts import mac_text
+from nshell.collector.decode.texts import mac_text
+from nshell.collector.storage.catalog import Loss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nshell.collector.decode.rows import Cell
     from nshell.collector.interfaces import Interface
-    from nshell.collector.rows import Cell
     from nshell.collector.session import Generation
 
 NS_PER_MS = 1_000_000

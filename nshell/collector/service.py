@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import grpc
 
 from nshell.collector import schema
-from nshell.collector.export import (
+from nshell.collector.query.export import (
     FORMATS,
     DatabaseExport,
     MixedLinkTypesError,
     PacketExport,
 )
+from nshell.collector.query.sql import LockedReader, Query
+from nshell.collector.query.sqlerrors import QueryError
 from nshell.collector.relations import Table
 from nshell.collector.session import ChangeError
-from nshell.collector.sql import LockedReader, Query
-from nshell.collector.sqlerrors import QueryError
 from nshell.collector.streams import call
 from nshell.filters import FilterError, parse_rule
 from nshell.proto import session_pb2 as pb
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from nshell.collector.capture import Capture
-    from nshell.collector.functions import Functions
+    from nshell.collector.query.functions import Functions
     from nshell.collector.relations import Relation
 
     Context = grpc.aio.ServicerContext[object, object]

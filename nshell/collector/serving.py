@@ -19,13 +19,13 @@ from agent.proto.agentlink_pb2_grpc import add_AgentLinkServicer_to_server
 from nshell.collector.agents import AgentLink
 from nshell.collector.capture import Capture
 from nshell.collector.fleet import Fleet
-from nshell.collector.functions import Functions
 from nshell.collector.lease import Lease
 from nshell.collector.options import Options, StartError
-from nshell.collector.segments import segment_files
+from nshell.collector.query.functions import Functions
 from nshell.collector.service import SessionService
 from nshell.collector.status import StatusBoard
-from nshell.collector.store import DATABASE_NAME, DEFAULT_QUEUE_BYTES, Store
+from nshell.collector.storage.segments import segment_files
+from nshell.collector.storage.store import DATABASE_NAME, DEFAULT_QUEUE_BYTES, Store
 from nshell.proto.session_pb2_grpc import add_SessionServicer_to_server
 from nshell.tasks import Tasks
 

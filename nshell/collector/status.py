@@ -17,7 +17,7 @@ from nshell.proto import session_pb2 as pb
 if TYPE_CHECKING:
     from nshell.collector.fleet import Fleet
     from nshell.collector.nodes import Node
-    from nshell.collector.store import Store
+    from nshell.collector.storage.store import Store
 
 _WINDOW_SECONDS = 3.0
 _SAMPLE_SECONDS = 0.2

@@ -13,7 +13,7 @@ import pytest
 from nshell.collector.options import DEFAULT_LIMIT_BYTES, Options
 from nshell.collector.serving import opened, prepare_directory, served
 from nshell.collector.session import Session, Settings
-from nshell.collector.store import DEFAULT_QUEUE_BYTES
+from nshell.collector.storage.store import DEFAULT_QUEUE_BYTES
 from nshell.filters import parse_rule, split_words
 from tests.collector.probe import Agent, Shell, connected_agent, connected_shell
 

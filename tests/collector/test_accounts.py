@@ -8,11 +8,11 @@ import threading
 import pytest
 
 from nshell.collector.accounts import Cumulative, LinkAccount
-from nshell.collector.catalog import Catalog, Loss
-from nshell.collector.inbox import Inbox
 from nshell.collector.lease import Lease
 from nshell.collector.schema import AGENT, LOSS
 from nshell.collector.status import Rates, Sample
+from nshell.collector.storage.catalog import Catalog, Loss
+from nshell.collector.storage.inbox import Inbox
 from nshell.tasks import Tasks
 
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from agent import wire
 from agent.proto import agentlink_pb2 as pb
 from nshell.collector import schema
-from nshell.collector.drops import drop_rows
-from nshell.collector.events import read_events
+from nshell.collector.decode.drops import drop_rows
+from nshell.collector.decode.events import read_events
+from nshell.collector.decode.rows import Cell, DecodeError, GenerationKey, NodeContext, Rows
+from nshell.collector.decode.tcpevents import tcp_event_rows
+from nshell.collector.decode.texts import Texts
 from nshell.collector.interfaces import Interface
-from nshell.collector.rows import Cell, DecodeError, GenerationKey, NodeContext, Rows
-from nshell.collector.tcpevents import tcp_event_rows
-from nshell.collector.texts import Texts
 from tests.collector.wiretap import (
     CLOCK_OFFSET_NS,
     Dns,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent import wire
-from nshell.collector.flows import FlowDecoder, check_flow_batch
+from nshell.collector.decode.flows import FlowDecoder, check_flow_batch
+from nshell.collector.decode.rows import Cell, DecodeError, GenerationKey, NodeContext
+from nshell.collector.decode.texts import TextCache, Texts, address_text
 from nshell.collector.interfaces import RAW_IP, Interface
-from nshell.collector.rows import Cell, DecodeError, GenerationKey, NodeContext
-from nshell.collector.texts import TextCache, Texts, address_text
 from tests.collector.wiretap import Flow, address, flow_batch
 
 if TYPE_CHECKING:

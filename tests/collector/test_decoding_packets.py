@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nshell.collector.decode.packets import PacketBlocks, decode_packets
+from nshell.collector.decode.rows import Cell, DecodeError, GenerationKey, NodeContext
+from nshell.collector.decode.texts import Texts
 from nshell.collector.interfaces import RAW_IP, Interface
-from nshell.collector.packets import PacketBlocks, decode_packets
-from nshell.collector.rows import Cell, DecodeError, GenerationKey, NodeContext
-from nshell.collector.segments import InterfaceBlocks
-from nshell.collector.texts import Texts
+from nshell.collector.storage.segments import InterfaceBlocks
 from tests.collector.wiretap import Packet, packet_batch
 
 if TYPE_CHECKING:

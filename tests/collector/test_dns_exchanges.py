@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nshell.collector import schema
-from nshell.collector.catalog import Catalog
-from nshell.collector.dnsexchanges import CHANGED, TICK_SECONDS, DnsExchanges
-from nshell.collector.dnsnames import DnsNames
-from nshell.collector.dnsqueries import (
+from nshell.collector.decode.events import read_events
+from nshell.collector.decode.rows import Cell, GenerationKey, NodeContext, Rows
+from nshell.collector.decode.texts import Texts
+from nshell.collector.dns.exchanges import CHANGED, TICK_SECONDS, DnsExchanges
+from nshell.collector.dns.names import DnsNames
+from nshell.collector.dns.queries import (
     ARRIVAL_SECONDS,
     ENDED,
     FULL,
@@ -25,10 +27,8 @@ from nshell.collector.dnsqueries import (
     Exchange,
     WaitingQueries,
 )
-from nshell.collector.events import read_events
 from nshell.collector.interfaces import Interface
-from nshell.collector.rows import Cell, GenerationKey, NodeContext, Rows
-from nshell.collector.texts import Texts
+from nshell.collector.storage.catalog import Catalog
 from tests.collector.test_decoding_events import cells_of
 from tests.collector.wiretap import CLOCK_OFFSET_NS, Dns, address, event_batch
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nshell.collector.dnscodes import rcode_name, type_name
-from nshell.collector.dnsmessage import (
+from nshell.collector.dns.codes import rcode_name, type_name
+from nshell.collector.dns.message import (
     CUT_SHORT,
     MAX_QUESTIONS,
     Question,

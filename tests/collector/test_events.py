@@ -9,8 +9,8 @@ import dns.message
 
 from agent import wire
 from agent.proto import agentlink_pb2 as agent_pb
-from nshell.collector import dnsqueries
-from nshell.collector.dnsqueries import ENDED
+from nshell.collector.dns import queries
+from nshell.collector.dns.queries import ENDED
 from tests.collector.conftest import running
 from tests.collector.test_views import BLOG_QUERY
 from tests.collector.wiretap import (
@@ -93,8 +93,8 @@ async def test_the_slow_response_of_a_flow_is_found_as_the_blog_has_it(
 async def test_a_query_that_nobody_answers_becomes_a_row_by_itself(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dnsqueries, "UNANSWERED_SECONDS", 0.1)
-    monkeypatch.setattr(dnsqueries, "ARRIVAL_SECONDS", 0.1)
+    monkeypatch.setattr(queries, "UNANSWERED_SECONDS", 0.1)
+    monkeypatch.setattr(queries, "ARRIVAL_SECONDS", 0.1)
     agent = await collector.agent()
     await agent.send(events=event_batch([QUERY]))
     # Nothing else is on its way: the store's thread wakes up for it.

@@ -8,11 +8,11 @@ import pytest
 
 from agent import wire
 from agent.proto import agentlink_pb2 as pb
-from nshell.collector.dnsexchanges import Answered
-from nshell.collector.flows import FlowDecoder, check_flow_batch
+from nshell.collector.decode.flows import FlowDecoder, check_flow_batch
+from nshell.collector.decode.rows import Cell, DecodeError, GenerationKey, NodeContext
+from nshell.collector.decode.texts import Texts
+from nshell.collector.dns.exchanges import Answered
 from nshell.collector.interfaces import Interface
-from nshell.collector.rows import Cell, DecodeError, GenerationKey, NodeContext
-from nshell.collector.texts import Texts
 from tests.collector.test_decoding_events import cells_of
 from tests.collector.wiretap import Extra, Flow, address, extra_batch, flow_batch
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from nshell.collector.functions import (
+from nshell.collector.query.functions import (
     Functions,
     host_names,
     human_bytes,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from nshell.collector.decode.rows import Cell
     from nshell.collector.relations import View
-    from nshell.collector.rows import Cell
 
 Row = dict[str, "Cell"]
 

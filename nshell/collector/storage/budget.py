@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from nshell.collector.segments import DEFAULT_SEGMENT_BYTES
+from nshell.collector.storage.segments import DEFAULT_SEGMENT_BYTES
 
 if TYPE_CHECKING:
-    from nshell.collector.database import Database
-    from nshell.collector.segments import Segments
-    from nshell.collector.writer import Writer
+    from nshell.collector.storage.database import Database
+    from nshell.collector.storage.segments import Segments
+    from nshell.collector.storage.writer import Writer
 
 _LOG = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agent import wire
-from nshell.collector.extras import Observed, extra_columns
-from nshell.collector.rows import (
+from nshell.collector.decode.extras import Observed, extra_columns
+from nshell.collector.decode.rows import (
     NS_PER_MS,
     Cell,
     DecodeError,
@@ -29,8 +29,8 @@ from nshell.collector.rows import (
     nullable_texts,
     transport,
 )
-from nshell.collector.texts import Texts, byte_keys
-from nshell.collector.windows import EXTRA, KEY
+from nshell.collector.decode.texts import Texts, byte_keys
+from nshell.collector.decode.windows import EXTRA, KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from agent.proto import agentlink_pb2
-    from nshell.collector.dnsexchanges import Answered
+    from nshell.collector.dns.exchanges import Answered
 
 VALUE = np.dtype(wire.FLOW_VALUE.dtype())
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from nshell.collector.catalog import Loss
+from nshell.collector.storage.catalog import Loss
 
 if TYPE_CHECKING:
-    from nshell.collector.catalog import Catalog
-    from nshell.collector.database import Database
-    from nshell.collector.rows import Rows
+    from nshell.collector.decode.rows import Rows
+    from nshell.collector.storage.catalog import Catalog
+    from nshell.collector.storage.database import Database
 
 _LOG = logging.getLogger(__name__)
 EVENT_TABLES = ("dns", "packet_drop", "tcp_event")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nshell.collector.rows import Cell, Rows
+from nshell.collector.decode.rows import Cell, Rows
 from nshell.collector.schema import LOSS
 
 if TYPE_CHECKING:

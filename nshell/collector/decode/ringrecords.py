@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agent import wire
-from nshell.collector.rows import DecodeError
+from nshell.collector.decode.rows import DecodeError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

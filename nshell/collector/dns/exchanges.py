@@ -14,32 +14,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agent import wire
-from nshell.collector.dnscodes import rcode_name, type_name
-from nshell.collector.dnsmessage import (
+from nshell.collector.decode.events import interface_names
+from nshell.collector.decode.rows import MS_DIGITS, NS_PER_MS, Rows, filter_ids_of
+from nshell.collector.decode.texts import byte_keys
+from nshell.collector.dns.codes import rcode_name, type_name
+from nshell.collector.dns.message import (
     CUT_SHORT,
     HEADER_BYTES,
     NO_HEADER,
     RESPONSE,
     parse_message,
 )
-from nshell.collector.dnsqueries import DnsMessage, WaitingQueries
-from nshell.collector.events import interface_names
-from nshell.collector.recent import Recent
-from nshell.collector.rows import MS_DIGITS, NS_PER_MS, Rows, filter_ids_of
+from nshell.collector.dns.queries import DnsMessage, WaitingQueries
+from nshell.collector.dns.recent import Recent
 from nshell.collector.schema import DNS
-from nshell.collector.texts import byte_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
-    from nshell.collector.dnsmessage import Message
-    from nshell.collector.dnsnames import DnsNames
-    from nshell.collector.dnsqueries import Exchange
-    from nshell.collector.events import Events
-    from nshell.collector.rows import Cell, GenerationKey, NodeContext
-    from nshell.collector.texts import Texts
+    from nshell.collector.decode.events import Events
+    from nshell.collector.decode.rows import Cell, GenerationKey, NodeContext
+    from nshell.collector.decode.texts import Texts
+    from nshell.collector.dns.message import Message
+    from nshell.collector.dns.names import DnsNames
+    from nshell.collector.dns.queries import Exchange
 
 TICK_SECONDS = 0.5
 """How often to look for queries that nobody answers."""

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agent import wire
-from nshell.collector import pcapng
-from nshell.collector.interfaces import ETHERNET
-from nshell.collector.ringrecords import HEADER_BYTES, ring_records
-from nshell.collector.rows import (
+from nshell.collector.decode.ringrecords import HEADER_BYTES, ring_records
+from nshell.collector.decode.rows import (
     IPV4,
     IPV6,
     Cell,
@@ -29,7 +27,9 @@ from nshell.collector.rows import (
     nullable,
     nullable_texts,
 )
-from nshell.collector.texts import Texts, byte_keys
+from nshell.collector.decode.texts import Texts, byte_keys
+from nshell.collector.interfaces import ETHERNET
+from nshell.collector.storage import pcapng
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

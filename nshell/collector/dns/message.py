@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from nshell.collector.dnscodes import AAAA, OPT, A
+from nshell.collector.dns.codes import AAAA, OPT, A
 
 HEADER_BYTES = 12
 MAX_NAME_BYTES = 255

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agent import wire
+from nshell.collector.decode.kernelnames import KernelNames
+from nshell.collector.decode.windows import Window
 from nshell.collector.interfaces import InterfaceTable
-from nshell.collector.kernelnames import KernelNames
-from nshell.collector.windows import Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nshell.collector.events import event_columns
-from nshell.collector.kernelnames import tcp_state, texts_of
-from nshell.collector.rows import Rows, fields, is_ip, nullable_texts, tcp_flags, transport
-from nshell.collector.texts import Texts, byte_keys
+from nshell.collector.decode.events import event_columns
+from nshell.collector.decode.kernelnames import tcp_state, texts_of
+from nshell.collector.decode.rows import Rows, fields, is_ip, nullable_texts, tcp_flags, transport
+from nshell.collector.decode.texts import Texts, byte_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from nshell.collector.rows import GenerationKey, NodeContext
+    from nshell.collector.decode.rows import GenerationKey, NodeContext
 
 
 def drop_rows(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from agent.proto import agentlink_pb2
-    from nshell.collector.rows import Cell
+    from nshell.collector.decode.rows import Cell
 
 _SUBSYSTEM_SHIFT = 16
 

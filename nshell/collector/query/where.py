@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from nshell.collector.sqlerrors import QueryError
+from nshell.collector.query.sqlerrors import QueryError
 
 _TOKEN = re.compile(
     r"""

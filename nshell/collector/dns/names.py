@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nshell.collector.schema import DNS_NAME
 
 if TYPE_CHECKING:
-    from nshell.collector.catalog import Catalog
+    from nshell.collector.storage.catalog import Catalog
 
 MAX_PAIRS = 1 << 16
 

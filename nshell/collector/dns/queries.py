@@ -11,13 +11,13 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nshell.collector.dnsmessage import RESPONSE
-from nshell.collector.recent import Recent
+from nshell.collector.dns.message import RESPONSE
+from nshell.collector.dns.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nshell.collector.rows import Cell
+    from nshell.collector.decode.rows import Cell
 
 UNANSWERED_SECONDS = 5.0
 """Without a response for so long since it was sent last, a query is unanswered."""

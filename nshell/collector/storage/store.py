@@ -15,25 +15,25 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from nshell.collector import schema
-from nshell.collector.budget import Budget, segment_bytes
-from nshell.collector.catalog import Catalog
-from nshell.collector.database import Database
-from nshell.collector.inbox import Inbox
-from nshell.collector.ingest import Ingest
-from nshell.collector.segments import Segments
-from nshell.collector.writer import Writer
+from nshell.collector.storage.budget import Budget, segment_bytes
+from nshell.collector.storage.catalog import Catalog
+from nshell.collector.storage.database import Database
+from nshell.collector.storage.inbox import Inbox
+from nshell.collector.storage.ingest import Ingest
+from nshell.collector.storage.segments import Segments
+from nshell.collector.storage.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
     from pathlib import Path
 
     from agent.proto import agentlink_pb2
-    from nshell.collector.catalog import Loss
+    from nshell.collector.decode.rows import Cell, GenerationKey
     from nshell.collector.interfaces import Interface
     from nshell.collector.relations import Table
-    from nshell.collector.rows import Cell, GenerationKey
-    from nshell.collector.segments import DescribedInterface
-    from nshell.collector.writer import Totals
+    from nshell.collector.storage.catalog import Loss
+    from nshell.collector.storage.segments import DescribedInterface
+    from nshell.collector.storage.writer import Totals
 
 _LOG = logging.getLogger(__name__)
 

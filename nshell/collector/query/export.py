@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING
 import apsw
 import numpy as np
 
-from nshell.collector import pcapng
 from nshell.collector.interfaces import ETHERNET, RAW_IP
-from nshell.collector.segments import section_header, segment_files
-from nshell.collector.sql import LockedReader
-from nshell.collector.sqlerrors import QueryError
-from nshell.collector.where import check_expression, condition
+from nshell.collector.query.sql import LockedReader
+from nshell.collector.query.sqlerrors import QueryError
+from nshell.collector.query.where import check_expression, condition
+from nshell.collector.storage import pcapng
+from nshell.collector.storage.segments import section_header, segment_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from numpy.typing import NDArray
 
-    from nshell.collector.functions import Functions
-    from nshell.collector.rows import Cell
-    from nshell.collector.segments import DescribedInterface
+    from nshell.collector.decode.rows import Cell
+    from nshell.collector.query.functions import Functions
+    from nshell.collector.storage.segments import DescribedInterface
 
 FORMATS = ("pcap", "pcapng", "db")
 CHUNK_BYTES = 1 << 20

@@ -13,7 +13,7 @@ import apsw
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nshell.collector.rows import Cell, Rows
+    from nshell.collector.decode.rows import Cell, Rows
 
 _CHECKPOINT_PAGES = 1000
 _WAL_KEPT_BYTES = 16 << 20

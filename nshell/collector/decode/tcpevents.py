@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agent import wire
-from nshell.collector.events import event_columns
-from nshell.collector.kernelnames import tcp_state, texts_of
-from nshell.collector.rows import MS_DIGITS, NS_PER_MS, Rows, is_ip, nullable, nullable_texts
-from nshell.collector.texts import TextCache, Texts, byte_keys
+from nshell.collector.decode.events import event_columns
+from nshell.collector.decode.kernelnames import tcp_state, texts_of
+from nshell.collector.decode.rows import MS_DIGITS, NS_PER_MS, Rows, is_ip, nullable, nullable_texts
+from nshell.collector.decode.texts import TextCache, Texts, byte_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from nshell.collector.rows import GenerationKey, NodeContext
+    from nshell.collector.decode.rows import GenerationKey, NodeContext
 
 _EVENTS = {
     wire.TCP_RETRANSMIT: "retransmit",

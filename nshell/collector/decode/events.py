@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agent import wire
-from nshell.collector.ringrecords import HEADER_BYTES, RingRecords, ring_records
-from nshell.collector.rows import (
+from nshell.collector.decode.ringrecords import HEADER_BYTES, RingRecords, ring_records
+from nshell.collector.decode.rows import (
     DecodeError,
     GenerationKey,
     NodeContext,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nshell.collector.rows import Cell
+    from nshell.collector.decode.rows import Cell
 
 HEAD = np.dtype(wire.EVENT_HEAD.dtype())
 DNS = np.dtype(wire.DNS_EVENT.dtype())

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nshell.collector.dnsexchanges import DnsExchanges
-from nshell.collector.dnsnames import DnsNames
-from nshell.collector.drops import drop_rows
-from nshell.collector.events import read_events
-from nshell.collector.flows import FlowDecoder
-from nshell.collector.packets import decode_packets
-from nshell.collector.rows import DecodeError, GenerationKey, NodeContext, Rows
-from nshell.collector.tcpevents import tcp_event_rows
-from nshell.collector.texts import Texts
+from nshell.collector.decode.drops import drop_rows
+from nshell.collector.decode.events import read_events
+from nshell.collector.decode.flows import FlowDecoder
+from nshell.collector.decode.packets import decode_packets
+from nshell.collector.decode.rows import DecodeError, GenerationKey, NodeContext, Rows
+from nshell.collector.decode.tcpevents import tcp_event_rows
+from nshell.collector.decode.texts import Texts
+from nshell.collector.dns.exchanges import DnsExchanges
+from nshell.collector.dns.names import DnsNames
 
 if TYPE_CHECKING:
     from agent.proto import agentlink_pb2
+    from nshell.collector.decode.packets import PacketBlocks
     from nshell.collector.interfaces import Interface
-    from nshell.collector.packets import PacketBlocks
-    from nshell.collector.segments import Segments
-    from nshell.collector.writer import Writer
+    from nshell.collector.storage.segments import Segments
+    from nshell.collector.storage.writer import Writer
 
 _LOG = logging.getLogger(__name__)
 

@@ -14,14 +14,14 @@ import apsw
 import msgpack  # it has none
 
 from nshell.collector import schema
-from nshell.collector.sqlerrors import Names, QueryError, explain, refusal
+from nshell.collector.query.sqlerrors import Names, QueryError, explain, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from nshell.collector.functions import Functions
-    from nshell.collector.rows import Cell
+    from nshell.collector.decode.rows import Cell
+    from nshell.collector.query.functions import Functions
 
 CHUNK_ROWS = 1000
 _CHUNK_BYTES = 1 << 20

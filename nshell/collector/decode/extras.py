@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agent import wire
-from nshell.collector.dnscodes import rcode_name
-from nshell.collector.kernelnames import tcp_state, texts_of
-from nshell.collector.rows import MS_DIGITS, NS_PER_MS, TCP, is_ip, nullable
-from nshell.collector.windows import EXTRA
+from nshell.collector.decode.kernelnames import tcp_state, texts_of
+from nshell.collector.decode.rows import MS_DIGITS, NS_PER_MS, TCP, is_ip, nullable
+from nshell.collector.decode.windows import EXTRA
+from nshell.collector.dns.codes import rcode_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from nshell.collector.dnsexchanges import Answered
-    from nshell.collector.kernelnames import KernelNames
-    from nshell.collector.rows import Cell
+    from nshell.collector.decode.kernelnames import KernelNames
+    from nshell.collector.decode.rows import Cell
+    from nshell.collector.dns.exchanges import Answered
 
 _NS_PER_US = 1000
 

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nshell.collector import pcapng
+from nshell.collector.storage import pcapng
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -269,7 +269,9 @@ TCP_EVENT = Record(
         Field("event", "u1"),  # TCP_...
         Field("old_state", "u1"),  # before; for the others the state it is in, 0: none
         Field("new_state", "u1"),  # TCP_STATE only
-        Field("unused3", "u1", 5),
+        Field("unused3", "u1"),
+        Field("segments", "u2"),  # TCP_RETRANSMIT: that its packet holds
+        Field("unused4", "u2"),
         Field("comm", "u1", 16),  # of the owner, NUL-padded
     ),
 )

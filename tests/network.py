@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _numbers = itertools.count()
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+"""Programs that a host runs."""
 
 
 def sh(*words: str, check: bool = True) -> str:
@@ -27,6 +32,14 @@ def sh(*words: str, check: bool = True) -> str:
     if check and done.returncode:
         raise AssertionError(f"{' '.join(words)}: {done.stderr}")
     return done.stdout
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Returns once it holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.05)
 
 
 @dataclass(slots=True)
@@ -54,14 +67,37 @@ class Host:
     def python(self, script: str, *arguments: object) -> str:
         return self.run(sys.executable, "-c", script, *map(str, arguments))
 
-    def start_python(self, script: str, *arguments: object) -> subprocess.Popen[Any]:
+    def start_python(self, script: str, *arguments: object, **how: Any) -> subprocess.Popen[Any]:
         """Returns once the script has printed its first line."""
-        process = self.start(
-            sys.executable, "-u", "-c", script, *map(str, arguments), stdout=subprocess.PIPE
+        return self._start_ready(sys.executable, "-u", "-c", script, *map(str, arguments), **how)
+
+    def start_talking(self, script: str, *arguments: object) -> tuple[subprocess.Popen[Any], Any]:
+        """A script that is told lines; also what its first line, JSON, says."""
+        command = [sys.executable, "-u", "-c", script, *map(str, arguments)]
+        process = self.start(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        return process, json.loads(process.stdout.readline())
+
+    def start_program(self, file: str, *arguments: object, **how: Any) -> subprocess.Popen[Any]:
+        """One of SCENARIOS; returns once it has printed its first line."""
+        return self._start_ready(
+            sys.executable, "-u", str(SCENARIOS / file), *map(str, arguments), **how
         )
+
+    def _start_ready(self, *command: str, **how: Any) -> subprocess.Popen[Any]:
+        process = self.start(*command, stdout=subprocess.PIPE, **how)
         assert process.stdout is not None
         assert process.stdout.readline(), "the script ended before it was ready"
         return process
+
+    def counter(self, name: str) -> int:
+        """One of the stack's own, by the name that nstat gives it."""
+        lines = self.run("nstat", "-asz", name).splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith(name + " "))
+
+    def inode(self) -> int:
+        """Of the namespace."""
+        return int(self.run("stat", "-L", "-c", "%i", "/proc/self/ns/net"))
 
     def close(self) -> None:
         for process in self.started:
@@ -138,6 +174,41 @@ def routed() -> Iterator[Routed]:
         yield Routed(client, router, server)
 
 
+@contextlib.contextmanager
+def relayed(*, delay_ms: float, lose_every: int = 0) -> Iterator[Relayed]:
+    """Peer and ours with a wire between them that delays each frame, each way.
+
+    Of the segments with data that ours sends every so many are lost.
+    """
+    with host("peer") as peer, host("wire") as wire, host("ours") as ours:
+        for end, (place, name) in enumerate(((peer, "left"), (ours, "right")), start=1):
+            sh("ip", "link", "add", "eth0", "netns", place.name, "type", "veth", "peer", "name",
+               name, "netns", wire.name)  # fmt: skip
+            place.run("ip", "addr", "add", f"10.77.1.{end}/24", "dev", "eth0")
+            place.run("ip", "addr", "add", f"fd77:1::{end}/64", "dev", "eth0", "nodad")
+            # One segment a frame: the stack's counters and the frames then agree.
+            place.run("ip", "link", "set", "eth0", "up", "gso_max_segs", "1")
+            wire.run("sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=1")
+            wire.run("ip", "link", "set", name, "up")
+        relay = wire.start_program(
+            "relay.py", "left", "right", delay_ms, lose_every, stdin=subprocess.PIPE
+        )
+        yield Relayed(peer, ours, relay=relay)
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed(Pair):
+    """Two hosts as in Pair; what goes between them passes a program."""
+
+    relay: subprocess.Popen[Any] | None = None
+
+    def lost(self) -> int:
+        """Frames that the relay did not pass on; it ends."""
+        assert self.relay is not None
+        out, _ = self.relay.communicate(timeout=10)
+        return int(out)
+
+
 TCP_ECHO = """
 import socket, sys, threading
 def serve(c):
@@ -157,6 +228,20 @@ for _ in range(times):
         c.sendall(bytes(size)); got = 0
         while got < size: got += len(c.recv(65536))
 """
+
+TCP_EXCHANGES = """
+import json, os, socket, sys
+host, port, rounds = sys.argv[1], *map(int, sys.argv[2:4])
+c = socket.create_connection((host, port))
+def exchange():
+    for _ in range(rounds): c.sendall(bytes(100)); assert c.recv(100)
+    print(json.dumps({"pid": os.getpid(), "comm": open("/proc/self/comm").read().strip(),
+                      "port": c.getsockname()[1]}))
+exchange()
+for line in sys.stdin: exchange()
+c.close()
+"""
+"""host port rounds: says who it is after the rounds, and again for each line it is told."""
 
 UDP_ECHO = """
 import socket, sys
@@ -188,6 +273,24 @@ for i in range(times):
     if ahead > 0.001: time.sleep(ahead)
 """
 """host ports times size rate: numbered datagrams to each port in turn, never answered."""
+
+UDP_TRY = """
+import contextlib, socket, sys
+host, port, times, size = sys.argv[1], *map(int, sys.argv[2:5])
+s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+for i in range(times):
+    with contextlib.suppress(OSError): s.sendto(bytes(size), (host, port))
+"""
+"""host port times size: datagrams, whatever the stack says to them."""
+
+TCP_TRY = """
+import socket, sys
+host, port, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET); s.settimeout(seconds)
+try: s.connect((host, port)); print("connected")
+except OSError as e: print(type(e).__name__)
+"""
+"""host port seconds: connects once; prints `connected` or the name of the error."""
 
 SINK = """
 import socket, sys
@@ -229,11 +332,14 @@ class Tcpdump:
         assert "0 packets dropped by kernel" in said, said
 
 
-def tshark(file: str, fields: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]:
+def tshark(
+    file: str, fields: Sequence[str], *, where: str = "", options: Sequence[str] = ()
+) -> list[tuple[str, ...]]:
     """The fields of each packet of a file, first value each."""
     words = ["tshark", "-n", "-r", file, "-T", "fields", "-E", "occurrence=f", "-E", "separator=|"]
     for name in fields:
         words += ["-e", name]
+    words += options
     if where:
         words += ["-Y", where]
     return [tuple(line.split("|")) for line in sh(*words).splitlines()]

@@ -128,7 +128,7 @@ static __always_inline void emit(struct __sk_buff *skb, struct handover *h, stru
     d->direction = h->direction;
     d->flags = h->flags;
     d->message_len = m->length;
-    if (m->avail < m->length)
+    if (m->avail < m->length && h->key.proto == PROTO_UDP) /* else it goes on in the next segment */
         d->errno = ERR_CUT_SHORT;
     if (d->flags2 & DNS_RESPONSE) {
         match_response(h, d);

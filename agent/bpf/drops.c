@@ -9,7 +9,7 @@
 /* Where drops have happened: user space finds the functions' names. */
 BPF_TABLE("hash", u64, u64, locations, 4096);
 
-static __always_inline int is_loss(u32 reason, struct parsed *p)
+static __always_inline int is_loss(u32 reason, struct parsed *p, struct place *at)
 {
     u64 bits = reason < 64 ? NO_LOSS_0 : reason < 128 ? NO_LOSS_1 : NO_LOSS_2;
 
@@ -22,6 +22,9 @@ static __always_inline int is_loss(u32 reason, struct parsed *p)
     /* Multicast for groups that nobody here is in ends without a reason. */
     if (reason == REASON_NOT_SPECIFIED &&
         (p->key.dst[0] == 0xff || (p->etype == ETH_IPV4 && p->key.dst[12] >> 4 == 14)))
+        return 0;
+    /* Without a device it had arrived and waited in a queue of a socket: that closes. */
+    if (reason == REASON_NOT_SPECIFIED && !at->dev && at->ifindex)
         return 0;
     return 1;
 }
@@ -74,9 +77,9 @@ int nobs_drops(struct raw_args *ctx)
         return 0;
     d.length = n.len;
     d.location = location;
-    if (is_pointer(sk) && p.proto == PROTO_TCP)
+    if (is_pointer(sk) && p.proto == PROTO_TCP && peek(u64, sk, SOCK_NET) == at.net)
         d.state = peek(u8, sk, SOCK_STATE);
-    d.loss = is_loss(d.reason, &p);
+    d.loss = is_loss(d.reason, &p, &at);
     head_of_event((struct event_head *)&d, EVENT_DROP, &k, &p, &at);
     if (d.loss) {
         k.c->drops++;

@@ -19,7 +19,21 @@ static __always_inline int read_packet(u64 skb, struct netpacket *n, struct pars
     return p->ip;
 }
 
-/* Device and namespace. Queued packets keep other things where `dev` was. */
+/* Inodes of network namespaces: include/uapi/linux/nsfs.h, include/linux/proc_ns.h. */
+#define FIRST_NETNS 0xefffff00U
+
+/* Queued packets keep other things where `dev` was: nodes of a tree, lengths. */
+static __always_inline int is_device(u64 dev)
+{
+    u64 net;
+
+    if (!is_pointer(dev))
+        return 0;
+    net = peek(u64, dev, DEV_NET);
+    return is_pointer(net) && peek(u32, net, NET_INUM) >= FIRST_NETNS;
+}
+
+/* Device and namespace. */
 static __always_inline void place_packet(u64 skb, u64 sk, struct place *at)
 {
     u64 dev = peek(u64, skb, SKB_DEV), dst = peek(u64, skb, SKB_DST) & ~1ULL;
@@ -27,11 +41,12 @@ static __always_inline void place_packet(u64 skb, u64 sk, struct place *at)
 
     if (!is_pointer(dev) && !arrived && is_pointer(dst))
         dev = peek(u64, dst, DST_DEV); /* leaving, not yet given to its device */
-    if (is_pointer(dev))
+    if (is_device(dev))
         at->dev = dev;
     else
         at->ifindex = arrived;
-    if (is_pointer(sk))
+    /* The device tells best: what has just arrived may still have its sender's socket. */
+    if (!at->dev && is_pointer(sk))
         at->net = peek(u64, sk, SOCK_NET);
     else if (!at->dev && is_pointer(dst) && is_pointer(peek(u64, dst, DST_DEV)))
         at->net = peek(u64, peek(u64, dst, DST_DEV), DEV_NET);

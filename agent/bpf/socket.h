@@ -13,6 +13,10 @@ static __always_inline int read_socket(u64 sk, struct parsed *p, int from_remote
     u8 *here = from_remote ? p->key.dst : p->key.src;
     u8 *there = from_remote ? p->key.src : p->key.dst;
 
+    /* A socket gives its port back before it is told to be closed. */
+    if (!local)
+        local = ntoh16(peek(u16, sk, INET_SPORT));
+
     if (family == FAMILY_IPV4) {
         ((u64 *)here)[1] = 0xffff0000ULL | (u64)peek(u32, sk, SOCK_RCV_SADDR) << 32;
         ((u64 *)there)[1] = 0xffff0000ULL | (u64)peek(u32, sk, SOCK_DADDR) << 32;

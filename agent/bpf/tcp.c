@@ -19,19 +19,18 @@
 struct owner {
     u64 since_ns;
     u32 pid;
-    u16 port, unused; /* local; a socket gives it back before it is closed */
+    u32 closed; /* kept for the reset that follows; its next life starts anew */
     char comm[16];
 };
 
 BPF_TABLE("lru_hash", u64, struct owner, owners, 65536);
 
-static __always_inline void name_owner(u64 sk, u16 port, struct tcp_event *t)
+static __always_inline void name_owner(u64 sk, struct tcp_event *t)
 {
     struct owner *o = owners.lookup(&sk);
 
     if (o) {
         t->pid = o->pid;
-        o->port = port;
         __builtin_memcpy(t->comm, o->comm, sizeof(t->comm));
     }
 }
@@ -45,29 +44,42 @@ static __always_inline void emit(struct tcp_event *t, struct hook *k, struct par
         k->c->event_lost_ring++;
 }
 
-int nobs_retransmit(struct raw_args *ctx)
+/* conn: the socket, or the request for one, that the segments belong to. */
+static __always_inline int sent_again(u64 sk, u64 conn, u16 segments)
 {
-    u64 sk = ctx->args[0];
-    struct tcp_event t = {.event = TCP_RETRANSMIT};
+    struct tcp_event t = {.event = TCP_RETRANSMIT, .segments = segments};
     struct parsed p = {};
     struct place at = {.direction = 1};
     struct hook k = {};
     struct flow_extra *e;
 
-    if (!begin(&k, CAPTURE_TCP) || !read_socket(sk, &p, 0))
+    if (!begin(&k, CAPTURE_TCP) || !read_socket(conn, &p, 0))
         return 0;
     place_socket(sk, &at);
     if (!locate(&at) || !accepted(&k, &p, &at))
         return 0;
-    t.old_state = peek(u8, sk, SOCK_STATE);
-    name_owner(sk, p.sport, &t);
+    t.old_state = peek(u8, conn, SOCK_STATE);
+    name_owner(sk, &t);
     e = extra_of(k.flow_slot, &p.key, k.now, p.etype, k.rule, k.c);
     if (e) {
-        __sync_fetch_and_add(&e->retransmits, 1);
+        __sync_fetch_and_add(&e->retransmits, segments);
         e->seen |= EXTRA_RETRANSMIT;
     }
     emit(&t, &k, &p, &at);
     return 0;
+}
+
+int nobs_retransmit(struct raw_args *ctx)
+{
+    /* One packet of the stack may be several segments: struct tcp_skb_cb. */
+    u16 segments = peek(u16, ctx->args[1], SKB_CB + TCP_CB_SEGMENTS);
+
+    return sent_again(ctx->args[0], ctx->args[0], segments ? segments : 1);
+}
+
+int nobs_retransmit_synack(struct raw_args *ctx)
+{
+    return sent_again(ctx->args[0], ctx->args[1], 1);
 }
 
 /* From the packet that caused it, where there is one: it has no socket then. */
@@ -113,7 +125,7 @@ int nobs_send_reset(struct raw_args *ctx)
 #endif
     if (sk) {
         t.old_state = peek(u8, sk, SOCK_STATE);
-        name_owner(sk, p.sport, &t);
+        name_owner(sk, &t);
     }
     emit(&t, &k, &p, &at);
     return 0;
@@ -134,7 +146,7 @@ int nobs_receive_reset(struct raw_args *ctx)
     if (!locate(&at) || !accepted(&k, &p, &at))
         return 0;
     t.old_state = peek(u8, sk, SOCK_STATE);
-    name_owner(sk, p.dport, &t);
+    name_owner(sk, &t);
     emit(&t, &k, &p, &at);
     return 0;
 }
@@ -146,16 +158,14 @@ static __always_inline int in_owners_context(u32 before, u32 after)
 }
 
 /* Follows every socket, whatever the rules: they may change before it does. */
-static __always_inline void follow(u64 sk, u64 now, struct parsed *p, struct tcp_event *t)
+static __always_inline void follow(u64 sk, u64 now, struct tcp_event *t)
 {
-    struct owner n = {.since_ns = now, .port = p->sport};
+    struct owner n = {.since_ns = now, .closed = t->new_state == CLOSE};
     struct owner *o = owners.lookup(&sk);
 
-    if (o && t->old_state != CLOSE) {
+    if (o && !o->closed && t->old_state != CLOSE) {
         t->duration_ns = now - o->since_ns;
         n.pid = o->pid;
-        if (!p->sport)
-            p->sport = n.port = o->port;
         __builtin_memcpy(n.comm, o->comm, sizeof(n.comm));
     }
     if (in_owners_context(t->old_state, t->new_state)) {
@@ -164,10 +174,7 @@ static __always_inline void follow(u64 sk, u64 now, struct parsed *p, struct tcp
     }
     t->pid = n.pid;
     __builtin_memcpy(t->comm, n.comm, sizeof(t->comm));
-    if (t->new_state == CLOSE)
-        owners.delete(&sk);
-    else
-        owners.update(&sk, &n);
+    owners.update(&sk, &n);
 }
 
 int nobs_state(struct raw_args *ctx)
@@ -183,7 +190,7 @@ int nobs_state(struct raw_args *ctx)
         return 0;
     t.old_state = ctx->args[1];
     t.new_state = ctx->args[2];
-    follow(sk, bpf_ktime_get_ns(), &p, &t);
+    follow(sk, bpf_ktime_get_ns(), &t);
     place_socket(sk, &at);
     if (!locate(&at) || !accepted(&k, &p, &at))
         return 0;

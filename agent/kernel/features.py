@@ -67,6 +67,7 @@ _SOCK = {
     "SOCK_V6_DADDR": ("sock", "__sk_common.skc_v6_daddr"),
     "SOCK_DST_CACHE": ("sock", "sk_dst_cache"),
     "SOCK_PROTOCOL": ("sock", "sk_protocol"),
+    "INET_SPORT": ("inet_sock", "inet_sport"),
 }
 
 
@@ -125,9 +126,13 @@ FEATURES = (
     Feature(
         "tcp",
         ("maps.h", *_HOOK, "packet.h", "socket.h", "tcp.c"),
-        _SKB | _PLACE | _SOCK,
+        _SKB
+        | _PLACE
+        | _SOCK
+        | {"SKB_CB": ("sk_buff", "cb"), "TCP_CB_SEGMENTS": ("tcp_skb_cb", "tcp_gso_segs")},
         (
             Tracepoint("tcp_retransmit_skb", "nobs_retransmit", 2),
+            Tracepoint("tcp_retransmit_synack", "nobs_retransmit_synack", 2),
             Tracepoint("tcp_send_reset", "nobs_send_reset", 2),
             Tracepoint("tcp_receive_reset", "nobs_receive_reset", 1),
             Tracepoint("inet_sock_set_state", "nobs_state", 3),

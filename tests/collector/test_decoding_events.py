@@ -167,6 +167,7 @@ def test_a_state_change_has_every_value_in_its_column() -> None:
         "SrcPort": 40000,
         "DstAddr": "10.0.0.2",
         "DstPort": 443,
+        "Segments": None,
         "State": "TCP_SYN_SENT",
         "NewState": "TCP_ESTABLISHED",
         "DurationMs": 1.235,
@@ -182,8 +183,12 @@ def test_a_state_change_has_every_value_in_its_column() -> None:
 
 def test_only_a_state_change_has_a_new_state_and_only_a_sent_reset_a_reason() -> None:
     rows = tcp_events(
-        *(TcpEvent(event=event, new_state=1, duration_ns=10**6, reason=3) for event in (1, 2, 3, 4))
+        *(
+            TcpEvent(event=event, new_state=1, duration_ns=10**6, reason=3, segments=2)
+            for event in (1, 2, 3, 4)
+        )
     )
+    assert [row["Segments"] for row in rows] == [2, None, None, None]
     assert [row["Event"] for row in rows] == [
         "retransmit", "reset_sent", "reset_received", "state",
     ]  # fmt: skip

@@ -312,6 +312,7 @@ class TcpEvent(Event):
     event: int = wire.TCP_RETRANSMIT
     old_state: int = 0
     new_state: int = 0
+    segments: int = 0
     comm: bytes = bytes(16)
 
     def record(self) -> bytes:

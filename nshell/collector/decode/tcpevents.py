@@ -55,9 +55,11 @@ def tcp_event_rows(
     columns |= {
         "Event": texts_of(event, lambda number: _EVENTS.get(number, str(number))),
         "SrcAddr": nullable_texts(texts.addresses.texts(byte_keys(records["src"])), with_addresses),
-        "SrcPort": records["sport"].tolist(),
+        # A socket that begins to connect has none yet, one that listens no peer.
+        "SrcPort": nullable(records["sport"], records["sport"] != 0),
         "DstAddr": nullable_texts(texts.addresses.texts(byte_keys(records["dst"])), with_addresses),
-        "DstPort": records["dport"].tolist(),
+        "DstPort": nullable(records["dport"], records["dport"] != 0),
+        "Segments": nullable(records["segments"], event == wire.TCP_RETRANSMIT),
         "State": texts_of(records["old_state"], tcp_state),
         "NewState": texts_of(np.where(is_state, records["new_state"], 0), tcp_state),
         "DurationMs": nullable(milliseconds, is_state & (duration != 0)),

@@ -327,6 +327,7 @@ def _table(reader: LockedReader, relation: Relation) -> pb.Table:
             for each in relation.columns
         ],
         rows=_highest_rowid(reader, relation) if isinstance(relation, Table) else 0,
+        view=not isinstance(relation, Table),
     )
 
 

@@ -42,7 +42,7 @@ async def sql(ctx: Context, statement: Annotated[str, Sql()]) -> Result:
 
 
 async def tables(ctx: Context) -> Result:
-    """List the tables that SQL can ask.
+    """List the tables that SQL can ask, and the views, which have no rows of their own.
 
     Examples:
         tables
@@ -50,7 +50,7 @@ async def tables(ctx: Context) -> Result:
     described = await ctx.client.describe()
     return Table(
         ("table", "rows", "what is in it"),
-        [(table.name, table.rows, table.summary) for table in described.tables],
+        [(t.name, None if t.view else t.rows, t.summary) for t in described.tables],
     )
 
 

@@ -31,7 +31,7 @@ struct stream {
     u16 behind_length; /* the two bytes of the length have been seen */
 };
 
-BPF_TABLE("lru_hash", struct query_key, struct query, queries, 65536);
+BPF_TABLE("lru_hash", struct query_key, struct query, queries, 16384);
 BPF_TABLE("lru_hash", struct flow_key, struct stream, streams, 8192);
 
 /* One message: where it starts, how long it says it is, how much of it is there. */

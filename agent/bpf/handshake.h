@@ -9,7 +9,7 @@ struct handshake {
 };
 
 /* By the client's direction. */
-BPF_TABLE("lru_hash", struct flow_key, struct handshake, handshakes, 16384);
+BPF_TABLE("lru_hash", struct flow_key, struct handshake, handshakes, 8192);
 
 #define TCP_SYN 0x02
 #define TCP_RST 0x04

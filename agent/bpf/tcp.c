@@ -23,7 +23,7 @@ struct owner {
     char comm[16];
 };
 
-BPF_TABLE("lru_hash", u64, struct owner, owners, 65536);
+BPF_TABLE("lru_hash", u64, struct owner, owners, 32768);
 
 static __always_inline void name_owner(u64 sk, struct tcp_event *t)
 {

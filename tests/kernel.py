@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -37,15 +38,15 @@ Verdict = tuple[bool, int]
 """(accepted, index of the rule that decided or wire.NO_RULE)."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Kernel:
     """Programs in this kernel, on no interface: frames come from the caller."""
 
+    loading: Loading
     loaded: Loaded
     classifier: Classifier
     ring: Ring
     events: Ring
-    hooks: FeatureHooks
     generation: int = 0
     hits: Counter[tuple[str, int]] = field(default_factory=Counter)
     """Of the active generation as counted when last read."""
@@ -54,13 +55,18 @@ class Kernel:
     def open(cls, sizes: Sizes) -> Kernel:
         loading = Loading(sizes)
         loaded = loading.finish()
-        features = loading.finish_features()
         return cls(
-            loaded, Classifier(loaded), Ring(loaded.maps["ring"]), Ring(loaded.maps["events"]),
-            FeatureHooks(features, loaded.maps["tails"]),
+            loading, loaded, Classifier(loaded), Ring(loaded.maps["ring"]),
+            Ring(loaded.maps["events"]),
         )  # fmt: skip
 
+    @cached_property
+    def hooks(self) -> FeatureHooks:
+        """The features, waited for when they are asked for."""
+        return FeatureHooks(self.loading.finish_features(), self.loaded.maps["tails"])
+
     def close(self) -> None:
+        self.loading.abandon()
         self.hooks.close()
         self.events.close()
         self.ring.close()
@@ -78,14 +84,16 @@ class Kernel:
             self.generation, flows=flows, packets=packets, snaplen=snaplen, sampling=sampling,
             features=frozenset(features), dns_ports=dns_ports,
         )  # fmt: skip
-        problems = self.hooks.switch_on(features)
-        assert not problems, problems
+        if features:
+            problems = self.hooks.switch_on(features)
+            assert not problems, problems
         built = tables.build(rules, settings)
         self.classifier.apply(built, generation=self.generation, interfaces={LOOPBACK: ifname})
-        self.hooks.switch_off(features)
         self.classifier.drain()
         self.forget("fragments", "homes", "handshakes")
-        self.forget("queries", "streams")
+        if "hooks" in self.__dict__:
+            self.hooks.switch_off(features)
+            self.forget("queries", "streams")
         self.empty_ring()
         self.read_events()
         self.hits = Counter()
@@ -135,9 +143,9 @@ class Kernel:
 
     def forget(self, *maps: str) -> None:
         """Empty what the programs remember between packets."""
-        every = self.loaded.maps | self.hooks.loaded.loaded.maps
         for name in maps:
-            for _ in every[name].drain(1024):
+            table = self.loaded.maps.get(name) or self.hooks.loaded.loaded.maps[name]
+            for _ in table.drain(1024):
                 pass
 
     def read_events(self) -> list[tuple[np.void, bytes]]:

@@ -1,7 +1,7 @@
-"""The README's quick start, really run: a host that talks to a web server, a session on it.
+"""What the documents show of sessions, really run: a web server, its client, a session between.
 
-`python -m tests.docs.transcript` prints what the README shows between its
-``console`` fences; the test runs the README's own commands and compares.
+`python -m tests.docs.transcript` prints what they show between their
+``console`` fences; the test runs the documents' own commands and compares.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ READING_SECONDS = 3
 """What a reader takes to look at the prompt; the agent is up by then."""
 
 SERVER, CLIENT = "10.129.0.1", "10.129.0.48"
-COMMANDS = (
+QUICK_START = (
     "filter peer_ip 10.129.0.48",
     "wait until SELECT count(*) > 4 FROM flow WHERE DstPort = 8080",
     "sql SELECT SrcAddr, DstAddr, DstPort, sum(Packets) AS Packets, human_bytes(sum(Bytes)) AS Sent"
@@ -38,6 +38,17 @@ COMMANDS = (
     "export pcap web.pcap where 8080 IN (SrcPort, DstPort)",
     "sql SELECT prot FROM flow",
     "losses",
+)
+INCIDENT = (
+    "why 10.129.0.48 10.129.0.1:8080 for 4s",
+    "enable drops tcp",
+    "wait until SELECT count(*) > 5 FROM packet_drop WHERE Loss",
+    "SELECT Reason, Function, proto_name(Proto) AS Proto, Drops FROM drop_summary WHERE Loss",
+    "SELECT DISTINCT SrcAddr, DstAddr, DstPort, PktDropLatestDropCause AS Cause FROM flow"
+    " WHERE PktDropPackets > 0",
+    "SELECT ServerPort, sum(PacketsOut) AS Sent, sum(PacketsIn) AS Answers, sum(Drops) AS Drops"
+    " FROM conversation WHERE ServerPort = 8080",
+    "disable drops tcp",
 )
 
 SERVE = """
@@ -51,10 +62,16 @@ for _ in range(300):
     c = http.client.HTTPConnection(sys.argv[1], 8080, timeout=2)
     c.request("GET", "/"); c.getresponse().read(); c.close(); time.sleep(0.1)
 """
+TRY = """
+import socket, sys, time
+for _ in range(300):
+    try: socket.create_connection((sys.argv[1], 8080), timeout=0.3).close()
+    except OSError: pass
+"""
 
 
 @contextlib.contextmanager
-def scene() -> Iterator[network.Pair]:
+def web() -> Iterator[network.Pair]:
     """A client that asks a web server for a page ten times a second, for half a minute."""
     with network.pair() as pair:
         pair.ours.run("ip", "addr", "add", f"{SERVER}/24", "dev", "eth0")
@@ -62,6 +79,29 @@ def scene() -> Iterator[network.Pair]:
         pair.ours.start_python(SERVE, SERVER)
         pair.peer.start(sys.executable, "-c", GET, SERVER)
         yield pair
+
+
+@contextlib.contextmanager
+def blocked_web() -> Iterator[network.Pair]:
+    """The same, and a packet filter on the server that lets nobody in."""
+    with network.pair() as pair:
+        pair.ours.run("ip", "addr", "add", f"{SERVER}/24", "dev", "eth0")
+        pair.peer.run("ip", "addr", "add", f"{CLIENT}/24", "dev", "eth0")
+        for words in (
+            "add table inet t", "add chain inet t in { type filter hook input priority 0; }",
+            "add rule inet t in tcp dport 8080 drop",
+        ):  # fmt: skip
+            pair.ours.run("nft", words)
+        pair.ours.start_python(SERVE, SERVER)
+        pair.peer.start(sys.executable, "-c", TRY, SERVER)
+        yield pair
+
+
+SCENES = {
+    "README.md": (web, QUICK_START),
+    "docs/what-happened.md": (blocked_web, INCIDENT),
+}
+"""What happens while the session of a document runs, and its commands but the last."""
 
 
 @dataclass(slots=True)
@@ -125,5 +165,7 @@ def alike(line: str) -> str:
 
 
 if __name__ == "__main__":
-    with scene() as pair_, tempfile.TemporaryDirectory() as folder_:
-        sys.stdout.write(show(run(pair_.ours, COMMANDS, Path(folder_))) + "\n")
+    for document, (scene, commands) in SCENES.items():
+        with scene() as pair_, tempfile.TemporaryDirectory() as folder_:
+            shown = show(run(pair_.ours, commands, Path(folder_)))
+            sys.stdout.write(f"{document}\n\n{shown}\n\n")

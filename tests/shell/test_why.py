@@ -273,7 +273,7 @@ async def test_csv_is_the_verdict_and_markdown_has_tables(shell: Shell, rows: Ro
     lines = (await shell.run(f"why {A} {B} for 1ms")).splitlines()
     assert lines[0] == "verdict,summary,source,target,port,addresses,seconds,caveats"
     assert lines[1].startswith("nothing-sent,")
-    assert lines[1].endswith(",packets are seen on eth0")
+    assert lines[1].endswith(",what does not pass eth0 is not seen")
     refused(rows)
     # The second overlay of this session.
     await shell.run("set format markdown")

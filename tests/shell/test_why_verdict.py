@@ -174,7 +174,7 @@ CASES: dict[str, tuple[Evidence, str, str]] = {
     ),
     "closed port on this node": (
         seen(out(SYN, 1), back(RST | ACK, 1), drop("NO_SOCKET", 1)), "refused",
-        f"{TCP443} is refused: RST from {B} (dropped with NO_SOCKET)",
+        f"{TCP443} is refused: RST from {B} (dropped on n1 with NO_SOCKET)",
     ),
     "a router knows no way": (
         seen(out(SYN, 3), error(ROUTER, 3, 1)), "refused",
@@ -207,7 +207,7 @@ CASES: dict[str, tuple[Evidence, str, str]] = {
     ),
     "closed UDP port on this node": (
         seen(udp(out()), error(B, 3, 3), drop("NO_SOCKET", proto=17)), "refused",
-        f"{UDP443} is refused: port unreachable, says {B} (dropped with NO_SOCKET)",
+        f"{UDP443} is refused: port unreachable, says {B} (dropped on n1 with NO_SOCKET)",
     ),
     "closed UDP port, IPv6's words": (
         seen(udp(out()), error(B, 1, 4, proto=58)), "refused",
@@ -260,27 +260,32 @@ CASES: dict[str, tuple[Evidence, str, str]] = {
     "slow by its round-trip time": (
         seen(out(OPEN, handshake_ns=180_000_000), back(OPENED, rtt_ns=123_000_000)),
         "connected-but-slow",
-        f"{TCP443} works, slow because of its round-trip time of 180 ms",
+        f"{TCP443} is connected, but slow because of its round-trip time of 180 ms",
     ),
     "slow by retransmits of the source": (
         seen(out(OPEN, 100), back(OPENED, 90), retransmits(3)), "connected-but-slow",
-        f"{TCP443} works, slow because of retransmits of {A} (3 of 100 packets)",
+        f"{TCP443} is connected, but slow because of retransmits of {A} (3 of 100 packets)",
     ),
     "slow by retransmits of the peer": (
         seen(out(OPEN, 90), back(OPENED, 50),
              retransmits(2, src=B, src_port=443, dst=A, dst_port=40000)),
         "connected-but-slow",
-        f"{TCP443} works, slow because of retransmits of {B} (2 of 50 packets)",
+        f"{TCP443} is connected, but slow because of retransmits of {B} (2 of 50 packets)",
     ),
     "slow by DNS": (
         seen(out(OPEN), back(OPENED), asked(addresses=(B,), latency_ms=312.4)),
         "connected-but-slow",
-        f"{TCP443} works, slow because of DNS: {DNS} took 312 ms for {NAME}",
+        f"{TCP443} is connected, but slow because of DNS: {DNS} took 312 ms for {NAME}",
+    ),
+    "slow answers over UDP": (
+        seen(udp(out()), udp(back()), asked(addresses=(B,), latency_ms=312.4)),
+        "connected-but-slow",
+        f"{UDP443} gets answers, but slow because of DNS: {DNS} took 312 ms for {NAME}",
     ),
     "slow by two causes": (
         seen(out(OPEN), back(OPENED, rtt_ns=250_000_000), retransmits(1)), "connected-but-slow",
-        f"{TCP443} works, slow because of its round-trip time of 250 ms and retransmits of {A} "
-        "(1 of 5 packets)",
+        f"{TCP443} is connected, but slow because of its round-trip time of 250 ms and "
+        f"retransmits of {A} (1 of 5 packets)",
     ),
     "another name's slow DNS is no cause": (
         seen(out(OPEN), back(OPENED), asked("other", addresses=("1.1.1.1",), latency_ms=900.0)),
@@ -339,7 +344,19 @@ CASES: dict[str, tuple[Evidence, str, str]] = {
         seen(DNS_OUT, drop(src_port=5000, dst=DNS, dst_port=53, proto=17), name=NAME,
              addresses=()),
         "name-resolution-failed",
-        f"{A} gets no answer from DNS server {DNS} (dropped with NETFILTER_DROP)",
+        f"{A} gets no answer from DNS server {DNS} (dropped on n1 with NETFILTER_DROP)",
+    ),
+    "a question just on its way to a server that answers others": (
+        seen(DNS_OUT, DNS_BACK, udp(out(src_port=5001, dst=DNS, dst_port=53, packets=1)), name=NAME,
+             addresses=()),
+        "nothing-sent",
+        f"{A} asked for no address of {NAME} and sent nothing to {NAME} port 443 in 10 s; its "
+        f"question to DNS server {DNS} is not answered yet",
+    ),
+    "a question asked again and again of a server that answers others": (
+        seen(DNS_OUT, DNS_BACK, udp(out(src_port=5001, dst=DNS, dst_port=53, packets=4)), name=NAME,
+             addresses=()),
+        "name-resolution-failed", f"{A} gets no answer from DNS server {DNS}",
     ),
     "an address of one kind is enough": (
         seen(asked(addresses=(B,)), asked(type="AAAA", rcode="ServFail"), out(OPEN), back(OPENED),

@@ -147,16 +147,40 @@ def unreachables(evidence: Evidence) -> list[Unreachable]:
     return list(dict.fromkeys(errors))
 
 
-def unanswered_servers(evidence: Evidence) -> list[str]:
-    """DNS servers that got packets of the source and sent none back, socket by socket."""
+def open_questions(evidence: Evidence) -> list[str]:
+    """DNS servers that have not answered every socket of the source."""
+    return list(dict.fromkeys(server for server, _ in _unanswered(evidence)))
+
+
+def silent_servers(evidence: Evidence) -> list[str]:
+    """Those that will not.
+
+    A server that answers others may be about to answer one question, or one for
+    each kind of address.
+    """
     source, ports = str(evidence.question.source), evidence.dns_ports
-    asked, answered = {}, set()
+    at_work = {each.src for each in evidence.flows if each.dst == source and each.src_port in ports}
+    return list(
+        dict.fromkeys(
+            server
+            for server, packets in _unanswered(evidence)
+            if server not in at_work or packets > 2
+        )
+    )
+
+
+def _unanswered(evidence: Evidence) -> Iterator[tuple[str, int]]:
+    """DNS server and packets to it of each socket that got none back."""
+    source, ports = str(evidence.question.source), evidence.dns_ports
+    answered = {
+        (each.src, each.src_port, each.dst_port, each.proto)
+        for each in evidence.flows
+        if each.dst == source and each.src_port in ports
+    }
     for each in evidence.flows:
-        if each.src == source and each.dst_port in ports:
-            asked[each.dst, each.dst_port, each.src_port, each.proto] = each.dst
-        if each.dst == source and each.src_port in ports:
-            answered.add((each.src, each.src_port, each.dst_port, each.proto))
-    return list(dict.fromkeys(server for key, server in asked.items() if key not in answered))
+        socket = (each.dst, each.dst_port, each.src_port, each.proto)
+        if each.src == source and each.dst_port in ports and socket not in answered:
+            yield each.dst, each.packets
 
 
 def _opened_by_peer(connection: Connection) -> bool:

@@ -135,7 +135,8 @@ async def gather(
     addresses = await _addresses(rows, question, exchanges)
     ends = _ends(source, addresses, question.target.port)
     asking = _asking(source, dns_ports)
-    flows = await rows.of(_flow, _flow_sql(f"{ends} OR {asking} OR {_told_by_icmp(source)}", since))
+    told = f"{ends} OR {asking} OR {_told_by_icmp(source)}"
+    flows = await rows.of(_flow, _flow_sql(told, since, source))
     drops = await rows.of(_drop, _drop_sql(f"{ends} OR {asking}", since))
     events = await rows.of(_event, _event_sql(ends, since))
     interfaces = await rows.of(
@@ -241,13 +242,14 @@ def _told_by_icmp(source: str) -> str:
     )
 
 
-def _flow_sql(which: str, since: str) -> str:
+def _flow_sql(which: str, since: str, source: str) -> str:
     flags = " + ".join(f"max(coalesce(Flags, 0) & {bit})" for bit in _FLAG_BITS)
     return (
         "SELECT Node, SrcAddr, SrcPort, DstAddr, DstPort, Proto, IcmpType, IcmpCode, "  # noqa: S608
         f"sum(Packets), sum(Bytes), {flags}, max(TimeFlowRttNs), max(TimeHandshakeRttNs), "
         f"sum(TcpRetransmits) FROM flow WHERE {since} AND ({which}) "
-        "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY min(TimeFlowStartMs)"
+        "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY min(TimeFlowStartMs), Node, "
+        f"SrcAddr <> '{source}'"
     )
 
 

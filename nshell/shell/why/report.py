@@ -31,7 +31,11 @@ def report(evidence: Evidence, verdict: Verdict) -> Report:
     """Verdict, what makes it less certain, rows."""
     question, caveats = evidence.question, evidence.caveats
     if verdict.slug == NOTHING_SENT:
-        caveats = (*caveats, f"packets are seen on {', '.join(evidence.interfaces) or 'nothing'}")
+        watched = ", ".join(evidence.interfaces)
+        where = (
+            f"what does not pass {watched} is not seen" if watched else "no interface is watched"
+        )
+        caveats = (*caveats, where)
     tables = {
         "flow": _table(_FLOW, evidence.flows),
         "packet_drop": _table(_DROP, evidence.drops),

@@ -14,7 +14,8 @@ from nshell.shell.why.connections import (
     Connection,
     Unreachable,
     joined,
-    unanswered_servers,
+    open_questions,
+    silent_servers,
     unreachables,
 )
 from nshell.shell.why.evidence import (
@@ -90,7 +91,9 @@ def _judged(connection: Connection, evidence: Evidence) -> Verdict:
     causes = list(_slow_because(connection, evidence))
     ends = _ends(connection, evidence)
     if causes:
-        return Verdict(SLOW, f"{ends} works, slow because of {' and '.join(causes)}")
+        # Large packets that never arrive look like this too: do not say that it works.
+        state = "is connected" if connection.key.proto == TCP else "gets answers"
+        return Verdict(SLOW, f"{ends} {state}, but slow because of {' and '.join(causes)}")
     told = f", round-trip time {_ms(connection)}" if connection.rtt_ns else ""
     lost = connection.out.drops + connection.back.drops
     besides = f", {plural(lost, 'packet')} dropped on the way" if lost else ""
@@ -161,8 +164,8 @@ def _refused_by_error(connection: Connection, evidence: Evidence, error: Unreach
 
 def _besides(dropped: Sequence[Drop]) -> str:
     """Drops that go with another verdict."""
-    reasons = dict.fromkeys(each.reason for each in dropped)
-    return f" (dropped with {', '.join(reasons)})" if reasons else ""
+    causes = dict.fromkeys(f"on {each.node} with {each.reason}" for each in dropped)
+    return f" (dropped {' and '.join(causes)})" if causes else ""
 
 
 def _slow_because(connection: Connection, evidence: Evidence) -> Iterable[str]:
@@ -212,7 +215,7 @@ def _name_failure(evidence: Evidence, name: str) -> Verdict | None:
         # What was asked as it stands tells more than what a search domain made of it.
         exact = [each for each in exchanges if each.name.lower() == name] or exchanges
         return Verdict(NAME_FAILED, f"{_told(exact[-1], source)}{_dns_drops(evidence)}")
-    silent = unanswered_servers(evidence)
+    silent = silent_servers(evidence)
     if silent and not evidence.addresses:
         return Verdict(
             NAME_FAILED,
@@ -247,20 +250,20 @@ def _nothing_sent(evidence: Evidence) -> Verdict:
     asked = f"{source} asked for no address of {target.name} and " if target.name else ""
     if target.name and asked_for(evidence.exchanges, target.name):
         asked = f"{source} knows {target.name} and "
-    failed = _failed_names(evidence)
-    besides = (
-        f"; its question for {failed.name} failed: {failed.rcode or 'no answer'}"
-        if (failed is not None)
-        else ""
-    )
     nothing = f"{asked or f'{source} '}sent nothing to {where}"
-    return Verdict(NOTHING_SENT, f"{nothing} in {evidence.seconds:.3g} s{besides}")
+    return Verdict(NOTHING_SENT, f"{nothing} in {evidence.seconds:.3g} s{_unresolved(evidence)}")
 
 
-def _failed_names(evidence: Evidence) -> Exchange | None:
-    """The last question that was not answered with anything."""
+def _unresolved(evidence: Evidence) -> str:
+    """The last question that failed, or else one that may."""
     failed = [each for each in evidence.exchanges if each.rcode != "NoError"]
-    return failed[-1] if failed else None
+    if failed:
+        last = failed[-1]
+        return f"; its question for {last.name} failed: {last.rcode or 'no answer'}"
+    return "".join(
+        f"; its question to DNS server {server} is not answered yet"
+        for server in open_questions(evidence)[-1:]
+    )
 
 
 def _may_be_under_way(

@@ -101,13 +101,16 @@ class Session:
 
     def settle(self, query: str, *, least: int = 1, seconds: float = 15) -> Any:
         """Ask again until the first cell is at least so much and no longer grows."""
-        end, last = time.monotonic() + seconds, None
+        changed = time.monotonic()
+        end, last = changed + seconds, None
         while time.monotonic() < end:
             now = self.value(query)
-            if now is not None and now >= least and now == last:
+            if now != last:
+                last, changed = now, time.monotonic()
+            # Longer than between two evictions.
+            elif now is not None and now >= least and time.monotonic() - changed > 1.2:
                 return now
-            last = now
-            time.sleep(1.2)  # longer than between two evictions
+            time.sleep(0.1)
         raise AssertionError(f"{query}: still {last} after {seconds} s: {self.narration[-5:]}")
 
     def processes(self) -> dict[str, int]:

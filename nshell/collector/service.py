@@ -128,15 +128,18 @@ class SessionService(SessionServicer):
         """Rows of a query, in pieces."""
         started = time.monotonic()
         await self._settle()
-        query = await self._call(
-            partial(
-                Query,
-                self._capture.store.path,
-                request.sql,
-                limit=request.limit,
-                functions=self._functions,
+        try:
+            query = await self._call(
+                partial(
+                    Query,
+                    self._capture.store.path,
+                    request.sql,
+                    limit=request.limit,
+                    functions=self._functions,
+                )
             )
-        )
+        except QueryError as error:
+            await _refuse(context, str(error))
         try:
             columns = await call(self._executor, query.start, interrupting=query)
             yield pb.QueryReply(columns=columns)

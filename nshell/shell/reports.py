@@ -15,7 +15,7 @@ from nshell.shell.units import plural
 if TYPE_CHECKING:
     from nshell.shell.values import Cell, Report
 
-SHOWN_ROWS = 20
+SHOWN_ROWS = 8
 """Of each table for people; json has them all."""
 
 

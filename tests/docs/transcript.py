@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 import re
 import sys
 import tempfile
@@ -159,7 +160,9 @@ def parse(text: str) -> list[Exchange]:
 
 
 def alike(line: str) -> str:
-    """A line without what differs from run to run: figures and widths."""
+    """A line without what differs from run to run: figures and widths; our node is `vm`."""
+    line = re.sub(rf"\b{re.escape(platform.node())}\b", "vm", line)
+    line = re.sub(r"\+0x[0-9a-f]+", "+N", line)
     line = re.sub(r"\d[\d,.]*( ?(ms|s|kB|MB|B)\b)?", "N", line)
     return re.sub(r"[-\s]+", " ", line).strip()
 

@@ -168,7 +168,7 @@ def unreadable(shell: Terminal, directory: Path) -> None:
     database.rename(hidden)
     try:
         shell.interrupt()
-        shell.wait_for("unable to open database file")
+        shell.wait_for("why: the rows cannot be read: unable to open database file")
     finally:
         hidden.rename(database)
 

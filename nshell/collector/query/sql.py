@@ -86,6 +86,8 @@ def known_names(connection: apsw.Connection) -> Names:
 class LockedReader:
     """One connection for one query; a context manager that closes it.
 
+    QueryError when the database cannot be opened.
+
     Every method but interrupt runs in one thread at a time.
     """
 
@@ -102,7 +104,10 @@ class LockedReader:
     _statement: str = ""
 
     def __post_init__(self) -> None:
-        self._connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            self._connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
+        except apsw.Error as error:
+            raise QueryError(f"the rows cannot be read: {error}") from error
         self._connection.set_busy_timeout(5000)
         self.functions.register(self._connection)
         # Reads the schema too, which the lock would not allow.

@@ -85,21 +85,20 @@ class Record:
         return f"struct {self.name} {{\n{members}}};\n"
 
 
-FLOW_KEY = Record(
-    "flow_key",
-    (
-        Field("src", "u1", 16),
-        Field("dst", "u1", 16),
-        Field("sport", "u2"),
-        Field("dport", "u2"),
-        Field("proto", "u1"),
-        Field("icmp_type", "u1"),
-        Field("icmp_code", "u1"),
-        # 1: no transport header could be read (a later fragment whose first
-        # one was not seen, a truncated packet); ports and ICMP fields are void.
-        Field("headless", "u1"),
-    ),
+_KEY = (
+    Field("src", "u1", 16),
+    Field("dst", "u1", 16),
+    Field("sport", "u2"),
+    Field("dport", "u2"),
+    Field("proto", "u1"),
+    Field("icmp_type", "u1"),
+    Field("icmp_code", "u1"),
+    # 1: no transport header could be read (a later fragment whose first one was
+    # not seen, a truncated packet); ports and ICMP fields are void.
+    Field("headless", "u1"),
 )
+
+FLOW_KEY = Record("flow_key", _KEY)
 
 OTHER_INTERFACES = 6
 """Interfaces remembered beside the one that a flow is counted on."""
@@ -138,14 +137,7 @@ PACKET = Record(
         Field("cap_len", "u4"),  # bytes that follow this head
         Field("ifindex", "u4"),
         Field("generation", "u4"),
-        Field("src", "u1", 16),
-        Field("dst", "u1", 16),
-        Field("sport", "u2"),
-        Field("dport", "u2"),
-        Field("proto", "u1"),
-        Field("icmp_type", "u1"),
-        Field("icmp_code", "u1"),
-        Field("headless", "u1"),
+        *_KEY,
         Field("etype", "u2"),  # 0x0800 and 0x86dd have addresses, others none
         Field("vlan_tci", "u2"),  # of the outermost tag
         # Not 0: the tag was taken off by the driver or the stack and stands
@@ -204,14 +196,7 @@ _EVENT_HEAD = (
     Field("time_ns", "u8"),
     Field("ifindex", "u4"),  # in its own network namespace, 0: not known
     Field("generation", "u4"),
-    Field("src", "u1", 16),
-    Field("dst", "u1", 16),
-    Field("sport", "u2"),
-    Field("dport", "u2"),
-    Field("proto", "u1"),
-    Field("icmp_type", "u1"),
-    Field("icmp_code", "u1"),
-    Field("headless", "u1"),
+    *_KEY,
     Field("etype", "u2"),
     Field("kind", "u1"),  # EVENT_...
     Field("rule", "u1"),

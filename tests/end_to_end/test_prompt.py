@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.docs.transcript import scene
+from tests.docs.transcript import web
 from tests.network import tshark
 from tests.session import NETOBSERV
 from tests.shell.processes import child
@@ -28,7 +28,7 @@ def terminal(where: Host, folder: Path) -> Terminal:
 
 
 def test_filter_sql_and_export_work_as_typed(tmp_path: Path) -> None:
-    with scene() as pair, terminal(pair.ours, tmp_path) as shell:
+    with web() as pair, terminal(pair.ours, tmp_path) as shell:
         shell.wait_for("agents 1/1")
         shell.type("filter peer_ip 10.129.0.48\n")
         shell.wait_for("applied 1/1 in")
@@ -48,7 +48,7 @@ def test_filter_sql_and_export_work_as_typed(tmp_path: Path) -> None:
 
 
 def test_the_toolbar_lives_and_a_notice_leaves_the_line_being_typed_whole(tmp_path: Path) -> None:
-    with scene() as pair, terminal(pair.ours, tmp_path) as shell:
+    with web() as pair, terminal(pair.ours, tmp_path) as shell:
         shell.wait_for("agents 1/1")
         shell.wait_until(lambda: " 0 rows" not in shell.text(), "rows arrive in the toolbar")
         shell.type("sql SELECT count(*) FROM fl")

@@ -40,6 +40,8 @@ SLOW_RTT_MS = 100.0
 SLOW_DNS_MS = 100.0
 RETRANSMIT_SHARE = 0.03
 """Of the packets of a direction, from which on it is slow because of them."""
+RETRANSMITS = 3
+"""Fewer than so many are no cause: a probe for a lost tail is one, needed or not."""
 DROP_SHARE = 0.03
 """The same for drops; below it, a connection that works is not said to be dropped."""
 
@@ -175,7 +177,7 @@ def _slow_because(connection: Connection, evidence: Evidence) -> Iterable[str]:
         (connection.out, str(evidence.question.source)),
         (connection.back, connection.key.peer),
     ):
-        if way.retransmits and way.retransmits >= RETRANSMIT_SHARE * way.packets:
+        if way.retransmits >= max(RETRANSMITS, RETRANSMIT_SHARE * way.packets):
             yield (f"retransmits of {who} ({way.retransmits:,} of {plural(way.packets, 'packet')})")
     slowest = max(
         (each for each in _about(evidence, connection.key.peer) if each.latency_ms is not None),

@@ -23,6 +23,7 @@ from agent.clock import WallClock
 from agent.filters.tables import Settings
 from agent.proto import agentlink_pb2 as pb
 from agent.proto.agentlink_pb2_grpc import AgentLinkStub
+from agent.tls import last_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -39,6 +40,8 @@ BATCH_BYTES = 512 << 10
 GATHER_SECONDS = 0.005
 """After the ring ran empty, before looking again: lets a batch gather."""
 RETRY_SECONDS = 0.2
+_REFUSALS = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.PERMISSION_DENIED)
+"""What no further try would change."""
 
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 64 << 20),
@@ -74,6 +77,8 @@ class Link:
     capture: Capture
     identity: Identity
     lease_seconds: float
+    credentials: grpc.ChannelCredentials | None = None
+    """None: without TLS."""
     clock: WallClock = field(default_factory=WallClock)
     seq: int = 0
     flows_sent: int = 0
@@ -96,24 +101,44 @@ class Link:
         Returns the reason.
         """
         alone_since = time.monotonic()
+        problem = ""
         while time.monotonic() - alone_since < self.lease_seconds:
             if self.stop_reason.done():
                 return self.stop_reason.result()
-            async with grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS) as channel:
+            async with self._channel(target) as channel:
                 try:
                     await asyncio.wait_for(channel.channel_ready(), RETRY_SECONDS * 5)
                     stream = _Stream(self, AgentLinkStub(channel).Connect())
                     await stream.serve()
                 except TimeoutError:
+                    problem = await self._problem(channel)
                     continue
                 except grpc.aio.AioRpcError as error:
-                    if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
+                    if error.code() in _REFUSALS:
                         return f"refused by the collector: {error.details()}"
                 except Stopped as order:
                     return str(order)
                 alone_since = time.monotonic()
             await asyncio.sleep(RETRY_SECONDS)
-        return f"no collector for {self.lease_seconds:g} s"
+        return f"no collector for {self.lease_seconds:g} s{problem}"
+
+    def _channel(self, target: str) -> grpc.aio.Channel:
+        if self.credentials is None:
+            return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        return grpc.aio.secure_channel(target, self.credentials, options=CHANNEL_OPTIONS)
+
+    async def _problem(self, channel: grpc.aio.Channel) -> str:
+        """A tail for the reason: certificates that do not fit look like a collector's absence."""
+        if self.credentials is None:
+            return ""
+        call = AgentLinkStub(channel).Connect()
+        try:
+            async with asyncio.timeout(RETRY_SECONDS):
+                return f": {await last_error(call)}"
+        except TimeoutError:
+            return ""
+        finally:
+            call.cancel()
 
 
 class _Stream:

@@ -33,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--connect", required=True, metavar="TARGET",
                         help="the collector: unix:/path or host:port")  # fmt: skip
+    parser.add_argument("--tls", type=Path, metavar="DIR",
+                        help="where ca.crt, tls.crt and tls.key are: mutual TLS")  # fmt: skip
     parser.add_argument("--node", default=platform.node(), help="this node's name in the rows")
     parser.add_argument("--agent-ip", default="", help="this node's address in the rows")
     parser.add_argument("--interface", action="append", default=[], metavar="NAME",
@@ -76,12 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     sizes = Sizes(options.flow_capacity, _ring_bytes(options.ring_bytes))
     loading = _begin(sizes)
+    # The core library would write to stderr at every try what we say at the end.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # These imports take as long as a third of the compilation: meanwhile.
     from agent.run import CannotWork, run  # noqa: PLC0415
 
     try:
         reason = asyncio.run(run(options, loading, _finish(loading), sizes))
     except CannotWork as error:
+        loading.abandon()
         _cannot(str(error))
     print(f"netobserv-agent: ended: {reason}", file=sys.stderr)  # noqa: T201
 

@@ -16,9 +16,13 @@ from agent.kernel.hooks import FeatureHooks
 from agent.kernel.interfaces import snapshot
 from agent.link import Identity, Link
 from agent.proto import agentlink_pb2 as pb
+from agent.tls import TlsError, read
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
+
+    import grpc
 
     from agent.kernel.attach import Method
     from agent.kernel.compile import Loaded, Loading, Sizes
@@ -53,11 +57,19 @@ async def _agent_ip(netlink: AsyncIPRoute) -> str:
     return str(usable[0]) if usable else "127.0.0.1"
 
 
+def _credentials(directory: Path | None) -> grpc.ChannelCredentials | None:
+    try:
+        return read(directory) if directory is not None else None
+    except TlsError as error:
+        raise CannotWork(f"--tls: {error}") from error
+
+
 def _features(loading: Loading, loaded: Loaded) -> FeatureHooks:
     return FeatureHooks(loading.finish_features(), loaded.maps["tails"])
 
 
 async def run(options: argparse.Namespace, loading: Loading, loaded: Loaded, sizes: Sizes) -> str:
+    credentials = _credentials(options.tls)
     async with AsyncIPRoute() as netlink:
         method = _method(options.attach, loaded.programs["nobs_eth_in"])
         loop = asyncio.get_running_loop()
@@ -81,7 +93,7 @@ async def run(options: argparse.Namespace, loading: Loading, loaded: Loaded, siz
                 ),
             ],
         )
-        link = Link(capture, identity, options.lease)
+        link = Link(capture, identity, options.lease, credentials)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, link.stop, signal.Signals(number).name)
         try:

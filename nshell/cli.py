@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from nshell.cluster import names
 from nshell.shell.errors import CommandError, did_you_mean
 from nshell.shell.exits import Exit
 from nshell.shell.units import parse_size
@@ -77,6 +78,22 @@ class Features(click.ParamType[tuple[str, ...]]):
         try:
             return tuple(feature_named(word) for word in str(value).split(","))
         except CommandError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Checked(click.ParamType[Any]):
+    """A word that a function of nshell.cluster.names takes."""
+
+    def __init__(self, name: str, check: Callable[[str], object]) -> None:
+        self.name = name
+        self._check = check
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        try:
+            return self._check(value) if isinstance(value, str) else value
+        except names.BadName as error:
             self.fail(str(error), param, ctx)
 
 
@@ -159,6 +176,39 @@ def shell(ctx: click.Context, /, **given: Any) -> None:
     if lack := missing():
         _refuse(lack, Exit.NO_AGENT)
     ctx.exit(_run(options))
+# fmt: on
+
+
+# fmt: off
+@netobserv.command()
+@click.option("namespace", "--agent-namespace", type=Checked("namespace", names.namespace),
+              metavar="NAMESPACE", default=names.DEFAULT_NAMESPACE, show_default=True,
+              help="Of agents and collector.")
+@click.option("session", "--session", type=Checked("session", names.session), metavar="NAME",
+              default=names.DEFAULT_SESSION, show_default=True, help="Of the session.")
+@click.option("image", "--image", type=Checked("image", names.image), metavar="IMAGE",
+              help="With the programs; default: the one built here, localhost/netobserv-shell.")
+@click.option("node_labels", "-l", "--node-label", type=Checked("label", names.node_label),
+              multiple=True, metavar="LABEL=VALUE", help="Agents only where all of these hold.")
+@click.option("nodes", "--node", type=Checked("node", names.node), multiple=True, metavar="NAME",
+              help="Agents only on these nodes.")
+@click.option("lease_seconds", "--lease", type=Whole(0, 31_536_000), metavar="SECONDS",
+              help="Without a shell after which the session ends; 0: never; default: 60.")
+@click.option("openshift", "--openshift", is_flag=True,
+              help="For OpenShift: its security context constraints too.")
+def manifests(**given: Any) -> None:
+    """Print what a session makes on a cluster, with the reasons.
+
+    All but its Secrets: keys are made when it is deployed, and never printed.
+    """
+    from nshell.cluster.manifests import Deployment, default_image, text
+
+    asked = {name: value for name, value in given.items() if value is not None}
+    try:
+        deployment = Deployment(**{"image": default_image(), **asked})
+    except names.BadName as error:
+        _refuse(str(error), Exit.USAGE)
+    click.echo(text(deployment), nl=False)
 # fmt: on
 
 

@@ -26,6 +26,8 @@ from nshell.filters import FilterError, parse_rule, split_words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nshell.tls import Credentials
+
 USAGE_STATUS = 2
 
 
@@ -34,8 +36,31 @@ def make_session(filters: Sequence[str], settings: Settings) -> Session:
     return Session(settings, [parse_rule(split_words(text)) for text in filters])
 
 
+def read_credentials(listen: str, directory: Path | None) -> Credentials | None:
+    """What the server shows; StartError where it would serve a network in clear."""
+    from nshell.tls import TlsError, is_open_to_others, read_server  # noqa: PLC0415  takes a while
+
+    if directory is None:
+        if is_open_to_others(listen):
+            raise StartError(f"--listen {listen} can be reached from elsewhere: it needs --tls DIR")
+        return None
+    if listen.startswith("unix"):
+        raise StartError(f"--tls is for HOST:PORT: {listen} is guarded by its directory's mode")
+    try:
+        return read_server(directory)
+    except TlsError as error:
+        raise StartError(f"--tls: {error}") from error
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--listen", required=True, help="unix:PATH or HOST:PORT to serve on.")
+@click.option(
+    "--tls",
+    "tls_directory",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Mutual TLS with ca.crt, tls.crt and tls.key of this directory.",
+)
 @click.option(
     "--directory",
     required=True,
@@ -75,6 +100,7 @@ def make_session(filters: Sequence[str], settings: Settings) -> Session:
 def _command(
     *,
     listen: str,
+    tls_directory: Path | None,
     directory: Path,
     name: str,
     lease_seconds: float,
@@ -102,7 +128,8 @@ def _command(
             features=check_features(name for text in features for name in text.split(",")),
         )
         session = make_session(filters, settings)
-    except (ChangeError, FilterError) as error:
+        credentials = read_credentials(listen, tls_directory)
+    except (ChangeError, FilterError, StartError) as error:
         raise click.ClickException(str(error)) from error
     # After the options are known to be right, for it takes a while.
     from nshell.collector.serving import run  # noqa: PLC0415
@@ -113,6 +140,7 @@ def _command(
         name=name,
         lease_seconds=lease_seconds,
         keep=keep,
+        tls=credentials,
         store_limit_bytes=store_limit_bytes,
     )
     try:

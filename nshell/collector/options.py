@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nshell.tls import Credentials
+
 DEFAULT_LEASE_SECONDS = 60.0
 DEFAULT_LIMIT_BYTES = 4 << 30
 LEAST_LIMIT_BYTES = 1 << 20
@@ -32,5 +34,7 @@ class Options:
     """Without a shell; 0: for ever."""
     keep: bool = False
     """Leave the files at the end."""
+    tls: Credentials | None = None
+    """None: peers are who can reach the socket."""
     store_limit_bytes: int = DEFAULT_LIMIT_BYTES
     """On disk; the oldest goes first."""

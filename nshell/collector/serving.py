@@ -22,6 +22,7 @@ from nshell.collector.fleet import Fleet
 from nshell.collector.lease import Lease
 from nshell.collector.options import Options, StartError
 from nshell.collector.query.functions import Functions
+from nshell.collector.roles import RoleGuard
 from nshell.collector.service import SessionService
 from nshell.collector.status import StatusBoard
 from nshell.collector.storage.segments import segment_files
@@ -30,9 +31,10 @@ from nshell.proto.session_pb2_grpc import add_SessionServicer_to_server
 from nshell.tasks import Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from nshell.collector.session import Session
+    from nshell.tls import Credentials
 
 _LOG = logging.getLogger(__name__)
 FAILED_STATUS = 1
@@ -54,7 +56,10 @@ _CLOSE_SECONDS = 2.0
 
 async def serve(options: Options, session: Session) -> int:
     """Run a capture to its end; the exit status."""
-    async with opened(options, session) as capture, served(capture, options.listen):
+    async with (
+        opened(options, session) as capture,
+        served(capture, options.listen, tls=options.tls),
+    ):
         await _until_the_end(capture)
     return FAILED_STATUS if capture.store.ended.exception() else 0
 
@@ -80,11 +85,13 @@ async def opened(
 
 
 @asynccontextmanager
-async def served(capture: Capture, listen: str) -> AsyncIterator[None]:
+async def served(
+    capture: Capture, listen: str, *, tls: Credentials | None = None
+) -> AsyncIterator[None]:
     """Agents and shells may connect; StartError if there is no listening."""
     with ThreadPoolExecutor(_READERS, thread_name_prefix="reader") as executor:
-        server = _server(capture, executor)
-        _bind(server, listen)
+        server = _server(capture, executor, interceptors=[RoleGuard()] if tls else [])
+        _bind(server, listen, tls)
         await server.start()
         _LOG.info("serving %s on %s", capture.board.name, listen)
         try:
@@ -94,8 +101,13 @@ async def served(capture: Capture, listen: str) -> AsyncIterator[None]:
             _remove_socket(listen)
 
 
-def _server(capture: Capture, executor: ThreadPoolExecutor) -> grpc.aio.Server:
-    server = grpc.aio.server(options=_SERVER_OPTIONS)
+def _server(
+    capture: Capture,
+    executor: ThreadPoolExecutor,
+    *,
+    interceptors: Sequence[grpc.aio.ServerInterceptor],
+) -> grpc.aio.Server:
+    server = grpc.aio.server(options=_SERVER_OPTIONS, interceptors=interceptors)
     links = AgentLink(capture.fleet, capture.store, tasks=capture.tasks)
     add_AgentLinkServicer_to_server(links, server)
     sessions = SessionService(capture, executor=executor, functions=Functions())
@@ -103,9 +115,12 @@ def _server(capture: Capture, executor: ThreadPoolExecutor) -> grpc.aio.Server:
     return server
 
 
-def _bind(server: grpc.aio.Server, listen: str) -> None:
+def _bind(server: grpc.aio.Server, listen: str, tls: Credentials | None) -> None:
     try:
-        bound = server.add_insecure_port(listen)
+        if tls is None:
+            bound = server.add_insecure_port(listen)
+        else:
+            bound = server.add_secure_port(listen, tls.of_server())
     except RuntimeError as error:
         raise StartError(f"cannot listen on {listen}") from error
     if not bound:

@@ -9,6 +9,7 @@ gRPC error leaves here as one of ours, chained.
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,16 +50,26 @@ class Client:
     def connected(self) -> bool:
         return self._connected.is_set()
 
-    async def connect(self, address: str) -> None:
-        """Import gRPC off the loop, wait for the socket and for an answer on it."""
+    async def connect(self, address: str, *, tls: Path | None = None) -> None:
+        """Import gRPC off the loop, wait for the socket and for an answer on it.
+
+        `tls`: a directory with certificates; SessionLost where either side refuses
+        those of the other.
+        """
         aio = await asyncio.to_thread(_import_grpc)
         socket = Path(address.removeprefix("unix:"))
         while address.startswith("unix:") and not socket.exists():
             await asyncio.sleep(0.02)
         from nshell.proto.session_pb2_grpc import SessionStub
 
-        self._channel = aio.insecure_channel(address, options=_OPTIONS)
-        await self._channel.channel_ready()
+        if tls is None:
+            self._channel = aio.insecure_channel(address, options=_OPTIONS)
+            await self._channel.channel_ready()
+        else:
+            from nshell.shell import secure
+
+            self._channel = await secure.channel(address, tls, _OPTIONS)
+            await secure.ready(self._channel, address, tls)
         self._stub = SessionStub(self._channel)
         self._connected.set()
 
@@ -227,6 +238,8 @@ async def _overlay_reply(call: Any) -> pb.OverlayReply:
 
 
 def _import_grpc() -> Any:
+    # The core library would write to the terminal what we say in one line.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     import grpc.aio
 
     return grpc.aio

@@ -1,6 +1,6 @@
 """An agent and a shell at the level of the wire, against the real server.
 
-Invariant: they send and receive real gRPC messages over a unix socket.
+Invariant: they send and receive real gRPC messages over a socket.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import grpc.aio
 import msgpack
 
@@ -147,9 +148,16 @@ class Agent:
 
 
 @asynccontextmanager
-async def channel(target: str) -> AsyncIterator[grpc.aio.Channel]:
+async def channel(
+    target: str, credentials: grpc.ChannelCredentials | None = None
+) -> AsyncIterator[grpc.aio.Channel]:
     """Ready to use."""
-    async with grpc.aio.insecure_channel(target, options=_OPTIONS) as opened:
+    made = (
+        grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+        if credentials
+        else grpc.aio.insecure_channel(target, options=_OPTIONS)
+    )
+    async with made as opened:
         await asyncio.wait_for(opened.channel_ready(), PATIENCE)
         yield opened
 
@@ -164,9 +172,10 @@ async def connected_agent(
     wire_version: int = wire.VERSION,
     listed: agent_pb.InterfaceList | None = None,
     acknowledges: bool = True,
+    credentials: grpc.ChannelCredentials | None = None,
 ) -> AsyncIterator[Agent]:
     """An agent that has said hello and listed its interfaces."""
-    async with channel(target) as opened:
+    async with channel(target, credentials) as opened:
         agent = Agent(
             AgentLinkStub(opened).Connect(),
             node,
@@ -282,10 +291,12 @@ class Shell:
 
 
 @asynccontextmanager
-async def connected_shell(target: str) -> AsyncIterator[Shell]:
+async def connected_shell(
+    target: str, credentials: grpc.ChannelCredentials | None = None
+) -> AsyncIterator[Shell]:
     """A shell, without the Watch that holds the lease."""
     async with AsyncExitStack() as stack:
-        opened = await stack.enter_async_context(channel(target))
+        opened = await stack.enter_async_context(channel(target, credentials))
         yield Shell(SessionStub(opened))
 
 

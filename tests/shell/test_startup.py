@@ -11,7 +11,10 @@ from nshell.shell.exits import Exit
 from tests.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("grpc", "numpy", "dpkt", "kubernetes", "apsw", "pyroute2", "google.protobuf", "bcc")
+HEAVY = (
+    "grpc", "numpy", "dpkt", "kubernetes", "apsw", "pyroute2", "google.protobuf", "bcc",
+    "cryptography", "yaml",
+)  # fmt: skip
 
 _AT_FIRST_DRAW = """
 import json, os, pathlib, signal, sys

@@ -1,0 +1,1 @@
+"""What the session needs of a Kubernetes cluster."""

@@ -38,6 +38,7 @@ MAPS = (
 
 _HERE = Path(__file__).resolve().parent.parent / "bpf"
 _MESSAGE_BYTES = 1 << 16
+_NICE = 10
 
 
 class CompileError(RuntimeError):
@@ -200,6 +201,7 @@ class _Child:
     def run(self, bpf: type[bcc.BPF]) -> None:
         core = self._compile(bpf, CORE, self._flags)
         self._send(core, PROGRAMS, MAPS, bpf.SCHED_CLS)
+        os.nice(_NICE)  # the capture that begins meanwhile goes first
         try:
             types = btf.kernel()
         except btf.BtfError:

@@ -150,9 +150,9 @@ def test_when_shell_and_collector_are_killed_the_next_start_removes_the_files(pa
     with session(pair.ours, "-i", "eth0") as live:
         traces = Traces.of(live, tc(pair.ours))
         by_killing_shell_and_collector(live)
-        time.sleep(2 * LEASE)
         # Any start removes it, another session's too.
-        assert traces.left(pair.ours) in ([str(traces.directory)], [])
+        alone = ([str(traces.directory)], [])
+        eventually(lambda: traces.left(pair.ours) in alone, "nothing but the files")
         assert once(pair.ours, "shell", "--local", "-i", "eth0", "-c", "status").returncode == 0
         assert traces.left(pair.ours) == []
 

@@ -101,7 +101,7 @@ def test_another_conversation_loses_nothing_and_settings_stay(
         sender = pair.peer.start_python(
             SEND_NUMBERED, OURS4, f"{NUMBERED},{OTHER}", GAP, MOST, stdin=subprocess.PIPE
         )
-        for seconds in (2, 0):  # by time, and by Ctrl-C
+        for seconds in (1, 0):  # by time, and by Ctrl-C
             found = why(live, f"{OURS4} {PEER4}:{ECHO}", lambda: talk(pair), seconds=seconds)
             assert found["verdict"] == "healthy"
             assert found["caveats"] == []

@@ -151,8 +151,8 @@ def test_when_shell_and_collector_are_killed_the_next_start_removes_the_files(pa
         traces = Traces.of(live, tc(pair.ours))
         by_killing_shell_and_collector(live)
         # Any start removes it, another session's too.
-        alone = ([str(traces.directory)], [])
-        eventually(lambda: traces.left(pair.ours) in alone, "nothing but the files")
+        files = str(traces.directory)
+        eventually(lambda: traces.left(pair.ours) in ([files], []), "nothing but the files")
         assert once(pair.ours, "shell", "--local", "-i", "eth0", "-c", "status").returncode == 0
         assert traces.left(pair.ours) == []
 

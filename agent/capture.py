@@ -163,12 +163,15 @@ class Capture:
         # On before the flip, off after it: the flip alone decides what is seen.
         problems = hooks.switch_on(settings.features) if hooks else {}
         settings = replace(settings, features=settings.features - problems.keys())
-        built = tables.build(rules, settings)
         previous = self.classifier.generation
-        hits = self.classifier.apply(built, generation=settings.generation, interfaces=names)
-        now = time.time_ns()
-        if self.features.done():
-            self.features.result().switch_off(settings.features)
+        try:
+            built = tables.build(rules, settings)
+            hits = self.classifier.apply(built, generation=settings.generation, interfaces=names)
+            now = time.time_ns()
+        finally:
+            # What is in force, be it the new generation or, on an error, still the old one.
+            if self.features.done():
+                self.features.result().switch_off(self.classifier.features)
         return Applied(hits, previous, self.classifier.drain(), now, problems)
 
     async def evict(self) -> Window:

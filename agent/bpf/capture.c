@@ -30,18 +30,6 @@ static __always_inline int decide(struct ruleset *rs, u32 slot, u32 kind, u64 v,
     return accept;
 }
 
-static __always_inline u16 flag_classes(struct parsed *p)
-{
-    u16 f = p->flags;
-
-    if (!(p->known & KNOWN_FLAGS))
-        return 0;
-    if ((f & 0x12) == 0x12) f |= 0x100; /* SYN+ACK */
-    if ((f & 0x11) == 0x11) f |= 0x200; /* FIN+ACK */
-    if ((f & 0x14) == 0x14) f |= 0x400; /* RST+ACK */
-    return f;
-}
-
 static __always_inline void note_interface(struct flow_value *f, u32 ifindex, u32 direction)
 {
     u32 mark = ifindex | direction << 31;

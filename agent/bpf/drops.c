@@ -32,7 +32,6 @@ static __always_inline int is_loss(u32 reason, struct parsed *p, struct place *a
 static __always_inline void note_flow(struct hook *k, struct parsed *p, struct drop_event *d)
 {
     struct flow_extra *e = extra_of(k->flow_slot, &p->key, k->now, p->etype, k->rule, k->c);
-    u16 f = p->flags;
 
     if (!e)
         return;
@@ -40,12 +39,7 @@ static __always_inline void note_flow(struct hook *k, struct parsed *p, struct d
     __sync_fetch_and_add(&e->drop_bytes, d->length);
     e->drop_reason = d->reason;
     e->drop_state = d->state;
-    if (p->known & KNOWN_FLAGS) {
-        if ((f & 0x12) == 0x12) f |= 0x100;
-        if ((f & 0x11) == 0x11) f |= 0x200;
-        if ((f & 0x14) == 0x14) f |= 0x400;
-    }
-    e->drop_flags = f;
+    e->drop_flags = flag_classes(p);
     e->seen |= EXTRA_DROP;
 }
 

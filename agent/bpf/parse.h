@@ -227,3 +227,16 @@ static __always_inline void parse_ip(SOURCE *skb, struct parsed *p)
             parse_ipv6(skb, p, h);
     }
 }
+
+/* As flows have them: combinations that came in one packet are bits of their own. */
+static __always_inline u16 flag_classes(struct parsed *p)
+{
+    u16 f = p->flags;
+
+    if (!(p->known & KNOWN_FLAGS))
+        return 0;
+    if ((f & 0x12) == 0x12) f |= 0x100; /* SYN+ACK */
+    if ((f & 0x11) == 0x11) f |= 0x200; /* FIN+ACK */
+    if ((f & 0x14) == 0x14) f |= 0x400; /* RST+ACK */
+    return f;
+}

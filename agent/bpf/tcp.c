@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR Apache-2.0) */
 /* What happens to TCP connections: tracepoints tcp:tcp_retransmit_skb,
- * tcp:tcp_send_reset, tcp:tcp_receive_reset, sock:inet_sock_set_state.
+ * tcp:tcp_retransmit_synack, tcp:tcp_send_reset, tcp:tcp_receive_reset, sock:inet_sock_set_state.
  *
  * Set by the loader: HAS_RESET_REASON. */
 
 /* include/net/tcp_states.h */
-#define ESTABLISHED 1
 #define SYN_SENT 2
 #define FIN_WAIT1 4
 #define CLOSE 7

@@ -103,9 +103,10 @@ class Session:
     def settle(self, query: str, *, least: int = 1, seconds: float = 15) -> Any:
         """Ask again until the first cell is at least so much and no longer grows.
 
-        Rows of flow come once a second, others within moments.
+        Flows and statistics come once a second; events within moments, and nothing
+        that is asked after them may hang on statistics.
         """
-        still = 1.2 if re.search(r"\bflow\b|counter|filter_log|loss", query) else 0.4
+        still = 0.4 if re.search(r"\b(packet_drop|dns|tcp_event)\b", query) else 1.2
         changed = time.monotonic()
         end, last = changed + seconds, None
         while time.monotonic() < end:

@@ -68,6 +68,13 @@ class Status(_message.Message):
     FEATURES_FIELD_NUMBER: _builtins.int
     DNS_PORTS_FIELD_NUMBER: _builtins.int
     EVENT_ROWS_FIELD_NUMBER: _builtins.int
+    ENDS_NS_FIELD_NUMBER: _builtins.int
+    MAX_BYTES_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    DETACHED_FIELD_NUMBER: _builtins.int
+    SHELLS_FIELD_NUMBER: _builtins.int
+    LEASE_SECONDS_FIELD_NUMBER: _builtins.int
+    KUBERNETES_FIELD_NUMBER: _builtins.int
     session: _builtins.str
     started_ns: _builtins.int
     now_ns: _builtins.int
@@ -95,6 +102,18 @@ class Status(_message.Message):
     stopping: _builtins.bool
     event_rows: _builtins.int
     """committed to dns, packet_drop and tcp_event"""
+    ends_ns: _builtins.int
+    """capturing stops then, 0: at no fixed time"""
+    max_bytes: _builtins.int
+    """it stops when the store has grown to that, 0: never"""
+    ended: _builtins.str
+    """why capturing has stopped: the limit that was reached"""
+    detached: _builtins.bool
+    """goes on without a shell"""
+    shells: _builtins.int
+    """that are watching now"""
+    lease_seconds: _builtins.int
+    """without a shell, 0: for ever"""
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgentStatus]: ...
     @_builtins.property
@@ -105,6 +124,10 @@ class Status(_message.Message):
 
     @_builtins.property
     def dns_ports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def kubernetes(self) -> Global___Kubernetes:
+        """absent where no cluster is watched"""
+
     def __init__(
         self,
         *,
@@ -131,14 +154,54 @@ class Status(_message.Message):
         features: _abc.Iterable[_builtins.str] | None = ...,
         dns_ports: _abc.Iterable[_builtins.int] | None = ...,
         event_rows: _builtins.int = ...,
+        ends_ns: _builtins.int = ...,
+        max_bytes: _builtins.int = ...,
+        ended: _builtins.str = ...,
+        detached: _builtins.bool = ...,
+        shells: _builtins.int = ...,
+        lease_seconds: _builtins.int = ...,
+        kubernetes: Global___Kubernetes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kubernetes", b"kubernetes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "directory", b"directory", "dns_ports", b"dns_ports", "event_rows", b"event_rows", "features", b"features", "flow_rate", b"flow_rate", "flow_rows", b"flow_rows", "flows", b"flows", "generation", b"generation", "lost", b"lost", "now_ns", b"now_ns", "packet_rate", b"packet_rate", "packet_rows", b"packet_rows", "packets", b"packets", "paused", b"paused", "rules", b"rules", "sampling", b"sampling", "session", b"session", "snaplen", b"snaplen", "started_ns", b"started_ns", "stopping", b"stopping", "store_bytes", b"store_bytes", "store_limit_bytes", b"store_limit_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "detached", b"detached", "directory", b"directory", "dns_ports", b"dns_ports", "ended", b"ended", "ends_ns", b"ends_ns", "event_rows", b"event_rows", "features", b"features", "flow_rate", b"flow_rate", "flow_rows", b"flow_rows", "flows", b"flows", "generation", b"generation", "kubernetes", b"kubernetes", "lease_seconds", b"lease_seconds", "lost", b"lost", "max_bytes", b"max_bytes", "now_ns", b"now_ns", "packet_rate", b"packet_rate", "packet_rows", b"packet_rows", "packets", b"packets", "paused", b"paused", "rules", b"rules", "sampling", b"sampling", "session", b"session", "shells", b"shells", "snaplen", b"snaplen", "started_ns", b"started_ns", "stopping", b"stopping", "store_bytes", b"store_bytes", "store_limit_bytes", b"store_limit_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Status: _TypeAlias = Status  # noqa: Y015
+
+@_typing.final
+class Kubernetes(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYNCED_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    PODS_FIELD_NUMBER: _builtins.int
+    SERVICES_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    synced: _builtins.bool
+    """pods, services and nodes are known"""
+    problem: _builtins.str
+    """why they are not, or not any more"""
+    pods: _builtins.int
+    services: _builtins.int
+    nodes: _builtins.int
+    def __init__(
+        self,
+        *,
+        synced: _builtins.bool = ...,
+        problem: _builtins.str = ...,
+        pods: _builtins.int = ...,
+        services: _builtins.int = ...,
+        nodes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nodes", b"nodes", "pods", b"pods", "problem", b"problem", "services", b"services", "synced", b"synced"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Kubernetes: _TypeAlias = Kubernetes  # noqa: Y015
 
 @_typing.final
 class AgentStatus(_message.Message):
@@ -207,12 +270,20 @@ class RuleStatus(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     FLOW_HITS_FIELD_NUMBER: _builtins.int
     PACKET_HITS_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     text: _builtins.str
     """canonical, as `filter` would take it"""
     flow_hits: _builtins.int
     """packets decided for flows, in its present generation and before"""
     packet_hits: _builtins.int
+    note: _builtins.str
+    """such as that its selectors match nothing yet"""
+    @_builtins.property
+    def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """that its selectors stand for now, and ports: "10.1.2.3:80" """
+
     def __init__(
         self,
         *,
@@ -220,10 +291,12 @@ class RuleStatus(_message.Message):
         text: _builtins.str = ...,
         flow_hits: _builtins.int = ...,
         packet_hits: _builtins.int = ...,
+        addresses: _abc.Iterable[_builtins.str] | None = ...,
+        note: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flow_hits", b"flow_hits", "id", b"id", "packet_hits", b"packet_hits", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "flow_hits", b"flow_hits", "id", b"id", "note", b"note", "packet_hits", b"packet_hits", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -484,6 +557,7 @@ class ChangeReply(_message.Message):
     FILTER_IDS_FIELD_NUMBER: _builtins.int
     NODES_FIELD_NUMBER: _builtins.int
     ELAPSED_MS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     generation: _builtins.int
     elapsed_ms: _builtins.float
     """from receipt to the last acknowledgement"""
@@ -493,6 +567,10 @@ class ChangeReply(_message.Message):
 
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeAck]: ...
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """about what was changed, one line each"""
+
     def __init__(
         self,
         *,
@@ -500,10 +578,11 @@ class ChangeReply(_message.Message):
         filter_ids: _abc.Iterable[_builtins.int] | None = ...,
         nodes: _abc.Iterable[Global___NodeAck] | None = ...,
         elapsed_ms: _builtins.float = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["elapsed_ms", b"elapsed_ms", "filter_ids", b"filter_ids", "generation", b"generation", "nodes", b"nodes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["elapsed_ms", b"elapsed_ms", "filter_ids", b"filter_ids", "generation", b"generation", "nodes", b"nodes", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -698,6 +777,12 @@ class Description(_message.Message):
     TABLES_FIELD_NUMBER: _builtins.int
     FUNCTIONS_FIELD_NUMBER: _builtins.int
     INTERFACES_FIELD_NUMBER: _builtins.int
+    PODS_FIELD_NUMBER: _builtins.int
+    SERVICES_FIELD_NUMBER: _builtins.int
+    NAMESPACES_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    OWNERS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tables(self) -> _containers.RepeatedCompositeFieldContainer[Global___Table]: ...
     @_builtins.property
@@ -706,16 +791,40 @@ class Description(_message.Message):
     def interfaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """names seen on the agents"""
 
+    @_builtins.property
+    def pods(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """NAMESPACE/NAME, likewise services"""
+
+    @_builtins.property
+    def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def owners(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """KIND/NAME, such as deployment/web"""
+
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """LABEL=VALUE of pods"""
+
     def __init__(
         self,
         *,
         tables: _abc.Iterable[Global___Table] | None = ...,
         functions: _abc.Iterable[_builtins.str] | None = ...,
         interfaces: _abc.Iterable[_builtins.str] | None = ...,
+        pods: _abc.Iterable[_builtins.str] | None = ...,
+        services: _abc.Iterable[_builtins.str] | None = ...,
+        namespaces: _abc.Iterable[_builtins.str] | None = ...,
+        nodes: _abc.Iterable[_builtins.str] | None = ...,
+        owners: _abc.Iterable[_builtins.str] | None = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["functions", b"functions", "interfaces", b"interfaces", "tables", b"tables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["functions", b"functions", "interfaces", b"interfaces", "labels", b"labels", "namespaces", b"namespaces", "nodes", b"nodes", "owners", b"owners", "pods", b"pods", "services", b"services", "tables", b"tables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -819,3 +928,38 @@ class StopReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StopReply: _TypeAlias = StopReply  # noqa: Y015
+
+@_typing.final
+class DetachRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DetachRequest: _TypeAlias = DetachRequest  # noqa: Y015
+
+@_typing.final
+class DetachReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDS_NS_FIELD_NUMBER: _builtins.int
+    ends_ns: _builtins.int
+    """when it ends at the latest"""
+    def __init__(
+        self,
+        *,
+        ends_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends_ns", b"ends_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DetachReply: _TypeAlias = DetachReply  # noqa: Y015

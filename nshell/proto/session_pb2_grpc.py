@@ -69,6 +69,11 @@ class SessionStub:
                 request_serializer=nshell_dot_proto_dot_session__pb2.StopRequest.SerializeToString,
                 response_deserializer=nshell_dot_proto_dot_session__pb2.StopReply.FromString,
                 _registered_method=True)
+        self.Detach = channel.unary_unary(
+                '/netobserv.session.v1.Session/Detach',
+                request_serializer=nshell_dot_proto_dot_session__pb2.DetachRequest.SerializeToString,
+                response_deserializer=nshell_dot_proto_dot_session__pb2.DetachReply.FromString,
+                _registered_method=True)
 
 
 class SessionServicer:
@@ -121,6 +126,14 @@ class SessionServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Detach(self, request, context):
+        """The capture goes on without a shell, until one of its limits or for the longest
+        time that a session may take; a shell that comes back ends that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SessionServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -158,6 +171,11 @@ def add_SessionServicer_to_server(servicer, server):
                     servicer.Stop,
                     request_deserializer=nshell_dot_proto_dot_session__pb2.StopRequest.FromString,
                     response_serializer=nshell_dot_proto_dot_session__pb2.StopReply.SerializeToString,
+            ),
+            'Detach': grpc.unary_unary_rpc_method_handler(
+                    servicer.Detach,
+                    request_deserializer=nshell_dot_proto_dot_session__pb2.DetachRequest.FromString,
+                    response_serializer=nshell_dot_proto_dot_session__pb2.DetachReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -349,6 +367,33 @@ class Session:
             '/netobserv.session.v1.Session/Stop',
             nshell_dot_proto_dot_session__pb2.StopRequest.SerializeToString,
             nshell_dot_proto_dot_session__pb2.StopReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Detach(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/netobserv.session.v1.Session/Detach',
+            nshell_dot_proto_dot_session__pb2.DetachRequest.SerializeToString,
+            nshell_dot_proto_dot_session__pb2.DetachReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,10 @@ class SessionStub:
     Export: _grpc.UnaryStreamMultiCallable[_session_pb2.ExportRequest, _session_pb2.ExportReply]
     Describe: _grpc.UnaryUnaryMultiCallable[_session_pb2.DescribeRequest, _session_pb2.Description]
     Stop: _grpc.UnaryUnaryMultiCallable[_session_pb2.StopRequest, _session_pb2.StopReply]
+    Detach: _grpc.UnaryUnaryMultiCallable[_session_pb2.DetachRequest, _session_pb2.DetachReply]
+    """The capture goes on without a shell, until one of its limits or for the longest
+    time that a session may take; a shell that comes back ends that.
+    """
 
 @_typing.type_check_only
 class SessionAsyncStub(SessionStub):
@@ -64,6 +68,10 @@ class SessionAsyncStub(SessionStub):
     Export: _aio.UnaryStreamMultiCallable[_session_pb2.ExportRequest, _session_pb2.ExportReply]  # type: ignore[assignment]
     Describe: _aio.UnaryUnaryMultiCallable[_session_pb2.DescribeRequest, _session_pb2.Description]  # type: ignore[assignment]
     Stop: _aio.UnaryUnaryMultiCallable[_session_pb2.StopRequest, _session_pb2.StopReply]  # type: ignore[assignment]
+    Detach: _aio.UnaryUnaryMultiCallable[_session_pb2.DetachRequest, _session_pb2.DetachReply]  # type: ignore[assignment]
+    """The capture goes on without a shell, until one of its limits or for the longest
+    time that a session may take; a shell that comes back ends that.
+    """
 
 class SessionServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -120,5 +128,15 @@ class SessionServicer(metaclass=_abc_1.ABCMeta):
         request: _session_pb2.StopRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_session_pb2.StopReply, _abc.Awaitable[_session_pb2.StopReply]]: ...
+
+    @_abc_1.abstractmethod
+    def Detach(
+        self,
+        request: _session_pb2.DetachRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_pb2.DetachReply, _abc.Awaitable[_session_pb2.DetachReply]]:
+        """The capture goes on without a shell, until one of its limits or for the longest
+        time that a session may take; a shell that comes back ends that.
+        """
 
 def add_SessionServicer_to_server(servicer: SessionServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

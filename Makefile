@@ -1,5 +1,5 @@
 # Every target sets up what it needs first; a second time that takes no time.
-AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=KUBECONFIG,NETOBSERV_TESTBED,NETOBSERV_TEST_IMAGE)
 
 .PHONY: setup setup-dev shell test check bench proto
 

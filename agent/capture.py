@@ -17,6 +17,7 @@ from agent.kernel import symbols
 from agent.kernel.attach import AttachError, Hooks, sweep_interface
 from agent.kernel.classifier import Classifier, Hit, Window
 from agent.kernel.interfaces import Interface, changes, snapshot
+from agent.kernel.peers import Peers
 from agent.kernel.ring import Ring
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Capture:
     interfaces: dict[int, Interface] = field(default_factory=dict)
     problems: dict[int, str] = field(default_factory=dict)
     """Why an interface that was asked for is not attached, by ifindex."""
+    peers: Peers = field(default_factory=Peers)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _functions: dict[int, str] | None = None
     """Looked up so far; None: no name has been handed out."""
@@ -101,7 +103,8 @@ class Capture:
 
     async def look(self) -> bool:
         """Attach to what is new and let go of what has gone; True if anything changed."""
-        found = await snapshot(self.netlink)
+        listed = await snapshot(self.netlink)
+        found = await asyncio.to_thread(self.peers.fill, listed)
         changed = found != self.interfaces
         async with self.lock:
             for ifindex in self.interfaces.keys() - found.keys():

@@ -84,6 +84,8 @@ class Link:
     flows_sent: int = 0
     packets_sent: int = 0
     events_sent: int = 0
+    memo: bytes = b""
+    """A collector's, for the next one."""
     final_hits: list[pb.RuleHits] = field(default_factory=list)
     """Of generations that are over, not yet reported."""
     stop_reason: asyncio.Future[str] = field(
@@ -203,6 +205,8 @@ class _Stream:
                 case "ping":
                     pong = pb.Pong(collector_ns=message.ping.collector_ns, agent_ns=time.time_ns())
                     await self._send(pong=pong)
+                case "memo":
+                    self.link.memo = message.memo
                 case "stop":
                     raise Stopped(message.stop.reason or "told to stop")
 
@@ -388,7 +392,7 @@ def _hello(link: Link, capture: Capture) -> pb.Hello:
         kernel=os.uname().release, version=__version__, wire_version=wire.VERSION,
         attach=capture.hooks.method, cpus=os.cpu_count() or 1,
         flow_capacity=identity.flow_capacity, ring_bytes=identity.ring_bytes,
-        features=identity.features,
+        features=identity.features, memo=link.memo,
     )  # fmt: skip
 
 
@@ -397,7 +401,7 @@ def _interface_list(capture: Capture) -> pb.InterfaceList:
         pb.Interface(
             ifindex=i.ifindex, name=i.name, mac=i.mac, link_type=i.link_type or 0, mtu=i.mtu,
             attached=i.ifindex in capture.hooks.links, addresses=i.addresses,
-            problem=capture.problems.get(i.ifindex, ""),
+            problem=capture.problems.get(i.ifindex, ""), peer_addresses=i.peers,
         )
         for i in capture.interfaces.values()
     ]  # fmt: skip

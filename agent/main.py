@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import os
 import platform
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -31,8 +32,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="netobserv-agent", description="Captures flows and packets on this host with eBPF."
     )
-    parser.add_argument("--connect", required=True, metavar="TARGET",
+    parser.add_argument("--connect", metavar="TARGET",
                         help="the collector: unix:/path or host:port")  # fmt: skip
+    parser.add_argument("--check", action="store_true",
+                        help="print as one line of JSON what this node can do")  # fmt: skip
     parser.add_argument("--tls", type=Path, metavar="DIR",
                         help="where ca.crt, tls.crt and tls.key are: mutual TLS")  # fmt: skip
     parser.add_argument("--node", default=platform.node(), help="this node's name in the rows")
@@ -42,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
                         "default: every interface that is up, loopback excepted")  # fmt: skip
     parser.add_argument("--lease", type=float, default=60.0, metavar="SECONDS",
                         help="exit after this long without a collector")  # fmt: skip
+    parser.add_argument("--linger", type=float, default=0.0, metavar="SECONDS",
+                        help="when told to stop, wait for a signal before exiting, "
+                        "where whoever exits is started again")  # fmt: skip
     parser.add_argument("--flow-capacity", type=int, default=100_000, metavar="N",
                         help="flows held between two evictions")  # fmt: skip
     parser.add_argument("--ring-bytes", type=int, default=16 << 20, metavar="N",
@@ -55,6 +61,12 @@ def _parser() -> argparse.ArgumentParser:
 def _ring_bytes(asked: int) -> int:
     """A power of two and at least one page, as the kernel wants it."""
     return 1 << max(asked - 1, os.sysconf("SC_PAGE_SIZE") - 1).bit_length()
+
+
+def _heed_signals() -> None:
+    """The first process of a container ignores SIGTERM unless it says otherwise."""
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
 def _begin(sizes: Sizes) -> Loading:
@@ -75,7 +87,15 @@ def _finish(loading: Loading) -> Loaded:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.check:
+        from agent.check import report  # noqa: PLC0415
+
+        sys.exit(0 if report() else EXIT_CANNOT_WORK)
+    if options.connect is None:
+        parser.error("the following arguments are required: --connect")
+    _heed_signals()
     sizes = Sizes(options.flow_capacity, _ring_bytes(options.ring_bytes))
     loading = _begin(sizes)
     # The core library would write to stderr at every try what we say at the end.

@@ -70,9 +70,13 @@ def _features(loading: Loading, loaded: Loaded) -> FeatureHooks:
 
 async def run(options: argparse.Namespace, loading: Loading, loaded: Loaded, sizes: Sizes) -> str:
     credentials = _credentials(options.tls)
+    loop = asyncio.get_running_loop()
+    signalled: asyncio.Future[str] = loop.create_future()
+    # Before anything is attached, so that it is taken off again.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _note, signalled, signal.Signals(number).name)
     async with AsyncIPRoute() as netlink:
         method = _method(options.attach, loaded.programs["nobs_eth_in"])
-        loop = asyncio.get_running_loop()
         features = loop.run_in_executor(None, _features, loading, loaded)
         capture = await Capture.open(
             netlink, loaded, features, method=method, anchor=options.tcx_anchor,
@@ -94,10 +98,17 @@ async def run(options: argparse.Namespace, loading: Loading, loaded: Loaded, siz
             ],
         )
         link = Link(capture, identity, options.lease, credentials)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, link.stop, signal.Signals(number).name)
+        signalled.add_done_callback(lambda done: link.stop(done.result()))
         try:
-            return await link.run(options.connect)
+            reason = await link.run(options.connect)
         finally:
             loading.abandon()
             await capture.close()
+    if options.linger:
+        await asyncio.wait([signalled], timeout=options.linger)
+    return reason
+
+
+def _note(signalled: asyncio.Future[str], name: str) -> None:
+    if not signalled.done():
+        signalled.set_result(name)

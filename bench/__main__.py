@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PARTS = ("kernel", "features", "agent", "collector_rows", "collector_packets", "session")
+PARTS = ("kernel", "features", "agent", "collector_rows", "collector_packets", "session",
+         "cluster")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,9 @@ GOALS = {
     "agent: agent RSS under load, MB": Goal(80),
     "session: start to first row, s": Goal(3),
     "session: filter change, p95 ms": Goal(100),
+    "cluster: start to prompt, s": Goal(15),
+    "cluster: filter change with addresses, p95 ms": Goal(500),
+    "cluster: filter change with a selector, p95 ms": Goal(500),
 }
 
 

@@ -11,110 +11,39 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from nshell.cluster import names
-from nshell.shell.errors import CommandError, did_you_mean
+from nshell.arguments import (
+    CONNECTION,
+    FRONT,
+    ORDER,
+    Checked,
+    ChoiceWithHint,
+    Features,
+    InOrder,
+    Seconds,
+    Size,
+    Whole,
+    with_options,
+)
+from nshell.cluster import commands, names
+from nshell.cluster.doctorcommand import doctor
 from nshell.shell.exits import Exit
-from nshell.shell.units import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nshell.local import LocalOptions
-    from nshell.shell.app import ShellOptions
+    from nshell.capturing import CaptureOptions
+    from nshell.local import Programs
+    from nshell.shell.app import MakeHost, ShellOptions
     from nshell.shell.batch import Script
 
-_ORDER = "nshell.order"
-
-
-class Size(click.ParamType[int]):
-    """Bytes as a Kubernetes quantity."""
-
-    name = "size"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        try:
-            return value if isinstance(value, int) else parse_size(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Whole(click.ParamType[int]):
-    """A whole number between two bounds."""
-
-    name = "number"
-
-    def __init__(self, low: int, high: int) -> None:
-        self._low, self._high = low, high
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        text = str(value)
-        if not text.isdecimal() or not self._low <= int(text) <= self._high:
-            bounds = f"{self._low} to {self._high:,}"
-            self.fail(f"{text!r} is not a whole number from {bounds}", param, ctx)
-        return int(text)
-
-
-class Features(click.ParamType[tuple[str, ...]]):
-    """Names of features, with commas between them."""
-
-    name = "features"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        from nshell.shell.features import feature_named
-
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(feature_named(word) for word in str(value).split(","))
-        except CommandError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Checked(click.ParamType[Any]):
-    """A word that a function of nshell.cluster.names takes."""
-
-    def __init__(self, name: str, check: Callable[[str], object]) -> None:
-        self.name = name
-        self._check = check
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> object:
-        try:
-            return self._check(value) if isinstance(value, str) else value
-        except names.BadName as error:
-            self.fail(str(error), param, ctx)
-
-
-class ChoiceWithHint(click.Choice[str]):
-    """One of a few words; a wrong one is told the nearest."""
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        words = [str(choice) for choice in self.choices]
-        if value not in words:
-            near = did_you_mean(value, words) or f": one of {', '.join(words)}"
-            self.fail(f"unknown word {value!r}{near}", param, ctx)
-        return value
-
-
-class InOrder(click.Command):
-    """Remembers the order in which -c and -f were given, one among the other."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
-        ctx.meta[_ORDER] = [parameter.name for parameter in order]
-        return super().parse_args(ctx, args)
+_PLUGINS = {"kubectl-netobserv": "kubectl netobserv", "oc-netobserv": "oc netobserv"}
+"""What is typed, by the program that this is then."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -133,7 +62,25 @@ def version() -> None:
 
 # fmt: off
 @netobserv.command(cls=InOrder)
-@click.option("--local", is_flag=True, help="Capture on this host.")
+@click.option("--local", is_flag=True, help="Capture on this host instead of a cluster.")
+@with_options(CONNECTION)
+@click.option("namespaces", "-n", "--namespace", type=Checked("namespace", names.namespace),
+              multiple=True, metavar="NAMESPACE",
+              help="Capture its pods' traffic only, by a filter that can be deleted.")
+@click.option("--session", type=Checked("session", names.session), metavar="NAME",
+              help=f"Of the session on the cluster; default: {names.DEFAULT_SESSION}.")
+@click.option("nodes", "--node", multiple=True, metavar="NAME",
+              help="Agents only on these nodes; with --local: what this host is called.")
+@click.option("node_labels", "-l", "--node-label", type=Checked("label", names.node_label),
+              multiple=True, metavar="LABEL=VALUE", help="Agents only where all of these hold.")
+@click.option("--image", type=Checked("image", names.image), metavar="IMAGE",
+              help="With the programs; default: the one built here, localhost/netobserv-shell.")
+@click.option("lease", "--lease", type=Whole(0, 31_536_000), metavar="SECONDS",
+              help="Without a shell after which the session ends; 0: never; default: 60.")
+@click.option("--max-time", type=Seconds(), metavar="DURATION",
+              help="Stop capturing after so long, for instance 30m.")
+@click.option("--max-bytes", type=Size(), metavar="SIZE",
+              help="Stop capturing when so much is stored.")
 @click.option("interfaces", "-i", "--interface", multiple=True, metavar="IFACE",
               help="Interface to capture on, * and ? allowed; default: all that are up, not lo.")
 @click.option("filters", "--filter", multiple=True, metavar="'PRED VALUE ...'",
@@ -154,28 +101,40 @@ def version() -> None:
 @click.option("--attach", type=ChoiceWithHint(["auto", "tcx", "clsact"]),
               metavar="auto|tcx|clsact", help="How to hook into interfaces.")
 @click.option("--store-limit", type=Size(), metavar="SIZE", help="Disk the session may fill.")
-@click.option("directory", "--dir", metavar="DIR", help="Keep the session's files there.")
-@click.option("--node", metavar="NAME", help="Name of this host in the rows.")
-@click.option("commands", "-c", "--command", multiple=True, metavar="COMMAND",
-              help="Run this instead of reading commands; -c and -f run in the order given.")
-@click.option("files", "-f", "--file", multiple=True, metavar="FILE",
-              help="Run the commands of this file; - is stdin.")
-@click.option("format_", "--format", metavar="table|json|csv|markdown", default="table",
-              type=ChoiceWithHint(["table", "json", "csv", "markdown"]), help="Of results.")
-@click.option("--fail-on-loss", type=Whole(0, 2**63 - 1), metavar="N",
-              help="Exit with status 5 when more than N packets or rows were lost.")
-@click.option("--no-color", is_flag=True, help="No colours; so does NO_COLOR=1.")
+@click.option("directory", "--dir", metavar="DIR",
+              help="Keep the session's files there; with --local.")
+@with_options(FRONT)
 @click.pass_context
 def shell(ctx: click.Context, /, **given: Any) -> None:
-    """Open a capture session and ask it questions while it runs."""
-    if not given["local"]:
-        _refuse("this release captures on this host only: netobserv shell --local", Exit.USAGE)
-    options = _shell_options(given, order=ctx.meta[_ORDER])
-    from nshell.shell.needs import missing
+    """Open a capture session and ask it questions while it runs.
 
-    if lack := missing():
-        _refuse(lack, Exit.NO_AGENT)
-    ctx.exit(_run(options))
+    Agents run on every node of a cluster, or with --local on this host.
+    """
+    _refuse_of_other_mode(given)
+    make = _local_host(given) if given["local"] else _cluster_host(given)
+    ctx.exit(_run(_shell_options(given, order=ctx.meta[ORDER], host=make)))
+
+
+@netobserv.command(cls=InOrder)
+@click.argument("name", required=False, type=Checked("session", names.session))
+@with_options(CONNECTION)
+@with_options(FRONT)
+@click.pass_context
+def attach(ctx: click.Context, /, **given: Any) -> None:
+    """Come back to a session on a cluster: the only one, or that of a NAME.
+
+    `quit` ends it, as in the shell that began it; `detach` leaves it again.
+    """
+    from nshell.cluster.session import ClusterOptions, ClusterSession
+
+    options = ClusterOptions(
+        namespace=given["agent_namespace"] or names.DEFAULT_NAMESPACE,
+        kubeconfig=given["kubeconfig"],
+        context=given["context"],
+        session=given["name"],
+    )
+    ctx.exit(_run(_shell_options(given, order=ctx.meta[ORDER],
+                                 host=partial(ClusterSession, options))))
 # fmt: on
 
 
@@ -212,6 +171,10 @@ def manifests(**given: Any) -> None:
 # fmt: on
 
 
+commands.register(netobserv)
+netobserv.add_command(doctor)
+
+
 def _run(options: ShellOptions) -> int:
     import asyncio
 
@@ -220,14 +183,87 @@ def _run(options: ShellOptions) -> int:
     return asyncio.run(run_shell(options))
 
 
-def _shell_options(given: dict[str, Any], *, order: list[str | None]) -> ShellOptions:
+_ON_CLUSTER = {
+    "kubeconfig": "--kubeconfig", "context": "--context", "agent_namespace": "--agent-namespace",
+    "namespaces": "--namespace", "session": "--session", "node_labels": "--node-label",
+    "image": "--image", "lease": "--lease",
+}  # fmt: skip
+_ON_THIS_HOST = {"directory": "--dir"}
+_STORE_BYTES = 4 << 30
+"""What a collector's pod has room for."""
+
+
+def _refuse_of_other_mode(given: dict[str, Any]) -> None:
+    local = given["local"]
+    for name, option in (_ON_CLUSTER if local else _ON_THIS_HOST).items():
+        if given[name] not in (None, ()):
+            _refuse(f"{option} is for a session {'on a cluster' if local else 'with --local'}",
+                    Exit.USAGE)  # fmt: skip
+    if local and len(given["nodes"]) > 1:
+        _refuse("--node: with --local it is the name of this host, so there is one", Exit.USAGE)
+    if not local and (given["store_limit"] or 0) > _STORE_BYTES:
+        _refuse("--store-limit: a collector on a cluster has room for 4Gi", Exit.USAGE)
+
+
+def _programs() -> Programs:
+    from nshell.local import Programs
+
+    return Programs()
+
+
+def _local_host(given: dict[str, Any]) -> MakeHost:
+    from nshell.local import LocalOptions, LocalSession
+    from nshell.shell.needs import missing
+
+    options = LocalOptions(
+        node=(given["nodes"] or (platform.node() or "localhost",))[0],
+        capture=_capture_options(given),
+        directory=None if given["directory"] is None else _directory(given["directory"]),
+    )
+    if lack := missing():
+        _refuse(lack, Exit.NO_AGENT)
+    return partial(LocalSession, options, programs=_programs())
+
+
+def _cluster_host(given: dict[str, Any]) -> MakeHost:
+    from nshell.cluster.deploy import Request
+    from nshell.cluster.manifests import DEFAULT_LEASE_SECONDS, Deployment, default_image
+    from nshell.cluster.session import ClusterOptions, ClusterSession
+
+    capture = _capture_options(given)
+    lease = given["lease"]
+    try:
+        deployment = Deployment(
+            image=given["image"] or default_image(),
+            session=given["session"] or names.DEFAULT_SESSION,
+            namespace=given["agent_namespace"] or names.DEFAULT_NAMESPACE,
+            node_labels=given["node_labels"],
+            nodes=given["nodes"],
+            lease_seconds=DEFAULT_LEASE_SECONDS if lease is None else lease,
+            agent_arguments=capture.agent_arguments(),
+        )
+    except names.BadName as error:
+        _refuse(str(error), Exit.USAGE)
+    options = ClusterOptions(
+        namespace=deployment.namespace,
+        kubeconfig=given["kubeconfig"],
+        context=given["context"],
+        request=Request(deployment, ("--kubernetes", *capture.collector_arguments())),
+        session=deployment.session,
+    )
+    return partial(ClusterSession, options)
+
+
+def _shell_options(
+    given: dict[str, Any], *, order: list[str | None], host: MakeHost
+) -> ShellOptions:
     from nshell.shell.app import ShellOptions
 
     # A terminal that cannot move its cursor gets a plain line reader.
     can_draw = os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     return ShellOptions(
-        local=_local_options(given),
+        host=host,
         scripts=_scripts(given, order),
         format=given["format_"],
         fail_on_loss=given["fail_on_loss"],
@@ -236,14 +272,15 @@ def _shell_options(given: dict[str, Any], *, order: list[str | None]) -> ShellOp
     )
 
 
-def _local_options(given: dict[str, Any]) -> LocalOptions:
-    from nshell.local import LocalOptions
+def _capture_options(given: dict[str, Any]) -> CaptureOptions:
+    from nshell.capturing import CaptureOptions
 
-    directory = given["directory"]
-    return LocalOptions(
-        node=given["node"] or platform.node() or "localhost",
+    filters = [_canonical(text) for text in given["filters"]]
+    if given["namespaces"]:
+        filters.append(_canonical(f"namespace {','.join(given['namespaces'])}"))
+    return CaptureOptions(
         interfaces=given["interfaces"],
-        filters=tuple(_canonical(text) for text in given["filters"]),
+        filters=tuple(filters),
         features=tuple(dict.fromkeys(name for names in given["features"] for name in names)),
         flows=not given["no_flows"],
         packets=given["packets"],
@@ -254,7 +291,8 @@ def _local_options(given: dict[str, Any]) -> LocalOptions:
         tcx_anchor=given["tcx_anchor"],
         attach=given["attach"],
         store_limit=given["store_limit"],
-        directory=None if directory is None else _directory(directory),
+        max_seconds=given["max_time"],
+        max_bytes=given["max_bytes"],
     )
 
 
@@ -307,7 +345,8 @@ def _refuse(line: str, code: Exit) -> NoReturn:
 
 def main(arguments: list[str] | None = None) -> None:
     """The `netobserv` program."""
-    sys.exit(_status(lambda: netobserv.main(arguments, "netobserv", standalone_mode=False)))
+    called = _PLUGINS.get(Path(sys.argv[0]).name, "netobserv")
+    sys.exit(_status(lambda: netobserv.main(arguments, called, standalone_mode=False)))
 
 
 def _status(run: Callable[[], object]) -> int:

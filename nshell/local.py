@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nshell.capturing import CaptureOptions
 from nshell.shell import workdir
 from nshell.shell.errors import Refused, SessionLost
 from nshell.shell.escape import escape
@@ -22,6 +23,8 @@ from nshell.tasks import Tasks
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from nshell.shell.live import Session
 
 LEASE_SECONDS = 5
 _RESTARTS = 5
@@ -33,27 +36,18 @@ _ORDERLY_SECONDS = 10.0
 """For a collector that was asked to stop over its RPC."""
 _LEFT_ALONE_SECONDS = 1.0
 """For an agent whose collector has ended: nobody takes its rows any more."""
+_READY_SECONDS = 60.0
+"""For the agent, with nobody there to see that it is late."""
 _TERM_SECONDS = 3.0
 """Between SIGTERM and SIGKILL."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalOptions:
-    """What the command line says of the capture; None leaves the default to the child."""
+    """What the command line says of a session on this host."""
 
     node: str
-    interfaces: tuple[str, ...] = ()
-    filters: tuple[str, ...] = ()
-    flows: bool = True
-    packets: bool = False
-    features: tuple[str, ...] = ()
-    snaplen: int | None = None
-    sampling: int | None = None
-    flow_capacity: int | None = None
-    ring_bytes: int | None = None
-    tcx_anchor: str | None = None
-    attach: str | None = None
-    store_limit: int | None = None
+    capture: CaptureOptions = field(default_factory=CaptureOptions)
     directory: Path | None = None
     """Where the session's files are kept; None: removed with the session."""
 
@@ -66,13 +60,7 @@ class LocalOptions:
             f"--session={work.name}",
             f"--lease={LEASE_SECONDS}",
             *(["--keep"] if keep else []),
-            *_given("--store-limit", self.store_limit),
-            *(f"--filter={text}" for text in self.filters),
-            *(f"--enable={name}" for name in self.features),
-            *(["--packets"] if self.packets else []),
-            *([] if self.flows else ["--no-flows"]),
-            *_given("--snaplen", self.snaplen),
-            *_given("--sampling", self.sampling),
+            *self.capture.collector_arguments(),
         ]
 
     def agent_arguments(self, work: workdir.WorkDir) -> list[str]:
@@ -80,17 +68,9 @@ class LocalOptions:
         return [
             f"--connect=unix:{work.socket}",
             f"--node={self.node}",
-            *(f"--interface={name}" for name in self.interfaces),
             f"--lease={LEASE_SECONDS}",
-            *_given("--flow-capacity", self.flow_capacity),
-            *_given("--ring-bytes", self.ring_bytes),
-            *_given("--tcx-anchor", self.tcx_anchor),
-            *_given("--attach", self.attach),
+            *self.capture.agent_arguments(),
         ]
-
-
-def _given(option: str, value: object) -> list[str]:
-    return [] if value is None else [f"{option}={value}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +140,16 @@ class LocalSession:
         """Where the collector listens."""
         return f"unix:{self.directory / 's'}"
 
+    @property
+    def tls(self) -> None:
+        """The directory's mode says who may connect."""
+        return
+
+    @property
+    def return_by(self) -> str:
+        """A local session ends with its shell."""
+        return ""
+
     def open_log(self, name: str) -> int:
         """Descriptor of a file for what programs say besides their rows.
 
@@ -189,6 +179,31 @@ class LocalSession:
             raise SessionLost(f"cannot start: {error}") from error
         self._tasks.start(self._guard_collector(collector), name="collector")
         self._tasks.start(self._guard_agent(agent), name="agent")
+
+    async def ready(self, session: Session, *, alone: bool) -> None:
+        """Wait for the agent where nobody sits there; a reader is told as things come."""
+        if not alone:
+            return
+        session.begin()
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await session.monitor.applied()
+        except TimeoutError:
+            raise SessionLost(f"no agent was ready within {_READY_SECONDS:g} s") from None
+
+    def trouble(self) -> str:
+        """A socket on this host has none."""
+        return ""
+
+    async def ended(self) -> str:
+        """Told by on_failure as soon as it is so."""
+        return ""
+
+    def lose(self) -> None:
+        """What still runs is ended all the same."""
+
+    def leave(self) -> None:
+        """It cannot be left."""
 
     def expect_end(self) -> None:
         """From now on an end of a child is no failure."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import re
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 CA_FILE, CERTIFICATE_FILE, KEY_FILE = "ca.crt", "tls.crt", "tls.key"
 """As a Secret of type kubernetes.io/tls names them."""
 _HANDSHAKE_SECONDS = 3.0
+_VALIDITY = re.compile(rb"\x17\r\d{12}Z\x17\r(\d{12})Z")
+"""Two UTCTimes in a row, as a certificate up to the year 2049 has them (RFC 5280)."""
 _UNIX = "unix:"
 NAME_ON_UNIX = "localhost"
 """What the collector's certificate must say where a Unix socket leads to it."""
@@ -146,6 +150,19 @@ def _rehearse(client: ssl.SSLContext, server: ssl.SSLContext) -> None:
             with suppress(ssl.SSLWantReadError):
                 end.do_handshake()
                 ends.remove(end)
+
+
+def expires_at(certificate: bytes) -> float:
+    """Seconds since 1970 until which a certificate in PEM holds, 0 where that cannot be read."""
+    try:
+        found = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(certificate.decode("ascii").strip()))
+    except ValueError:
+        return 0
+    return _utc(found[1].decode()) if found else 0
+
+
+def _utc(text: str) -> float:
+    return datetime.strptime(text, "%y%m%d%H%M%S").replace(tzinfo=UTC).timestamp()
 
 
 async def refusal(address: str, directory: Path) -> str:

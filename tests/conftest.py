@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["kernel"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A cluster comes last: what needs none is sooner told."""
+    items.sort(key=lambda item: item.get_closest_marker("cluster") is not None)
+
+
 @pytest.fixture
 def pair() -> Iterator[network.Pair]:
     """Two hosts on one wire, gone afterwards."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.network import Host
 
@@ -25,10 +25,12 @@ Row = dict[str, Any]
 
 
 class Session:
-    """`netobserv shell --local --format json` in a host, driven line by line."""
+    """`netobserv shell --format json`, driven line by line; --local in a host unless told else."""
 
-    def __init__(self, where: Host | None, *options: str) -> None:
-        words = [NETOBSERV, "shell", "--local", "--format", "json", *options]
+    def __init__(
+        self, where: Host | None, *options: str, place: Sequence[str] = ("--local",)
+    ) -> None:
+        words = [NETOBSERV, "shell", *place, "--format", "json", *options]
         self._process = subprocess.Popen(
             where.words(*words) if where else words,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

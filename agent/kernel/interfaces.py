@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyroute2 import AsyncIPRoute
+from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_LINK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,6 +32,9 @@ SETTLE_SECONDS = 0.05
 """Events of one change come in bursts: look once, after the burst."""
 LOOK_AGAIN_SECONDS = 10.0
 """Without any event, in case one was lost (ENOBUFS)."""
+LOOK_SOON_SECONDS = 2.0
+"""After an event: who is at the other end of a new interface is learnt a little later."""
+_EVENTS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,10 @@ class Interface:
     """ARPHRD_*."""
     addresses: tuple[bytes, ...]
     """16 bytes each, IPv4 as ::ffff:a.b.c.d."""
+    kind: str = ""
+    """Such as veth; of hardware empty."""
+    peers: tuple[bytes, ...] = ()
+    """Addresses of the machine at its other end, where they are known."""
 
     @property
     def link_type(self) -> int | None:
@@ -73,6 +81,7 @@ async def snapshot(netlink: AsyncIPRoute) -> dict[int, Interface]:
             mtu=message.get("mtu") or 0,
             hardware=message["ifi_type"],
             addresses=tuple(addresses.get(index, ())),
+            kind=message.get(("linkinfo", "kind")) or "",
         )
     return found
 
@@ -80,7 +89,7 @@ async def snapshot(netlink: AsyncIPRoute) -> dict[int, Interface]:
 async def changes() -> AsyncIterator[None]:
     """Yields when the list may have changed."""
     async with AsyncIPRoute() as netlink:
-        await netlink.bind()
+        await netlink.bind(groups=_EVENTS)
         news = asyncio.Event()
 
         async def listen() -> None:
@@ -90,11 +99,13 @@ async def changes() -> AsyncIterator[None]:
 
         async with asyncio.TaskGroup() as tasks:
             listener = tasks.create_task(listen(), name="netlink events")
+            patience = LOOK_SOON_SECONDS
             try:
                 while True:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(news.wait(), LOOK_AGAIN_SECONDS)
+                        await asyncio.wait_for(news.wait(), patience)
                     await asyncio.sleep(SETTLE_SECONDS)
+                    patience = LOOK_SOON_SECONDS if news.is_set() else LOOK_AGAIN_SECONDS
                     news.clear()
                     yield
             finally:

@@ -130,6 +130,7 @@ class Hello(_message.Message):
     FLOW_CAPACITY_FIELD_NUMBER: _builtins.int
     RING_BYTES_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    MEMO_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """random, one per agent process"""
     node: _builtins.str
@@ -147,6 +148,8 @@ class Hello(_message.Message):
     flow_capacity: _builtins.int
     """flows held per eviction window"""
     ring_bytes: _builtins.int
+    memo: _builtins.bytes
+    """the last that a collector of the session gave it to keep"""
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]: ...
     def __init__(
@@ -163,10 +166,11 @@ class Hello(_message.Message):
         flow_capacity: _builtins.int = ...,
         ring_bytes: _builtins.int = ...,
         features: _abc.Iterable[Global___Feature] | None = ...,
+        memo: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_ip", b"agent_ip", "attach", b"attach", "cpus", b"cpus", "features", b"features", "flow_capacity", b"flow_capacity", "kernel", b"kernel", "node", b"node", "ring_bytes", b"ring_bytes", "run_id", b"run_id", "version", b"version", "wire_version", b"wire_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_ip", b"agent_ip", "attach", b"attach", "cpus", b"cpus", "features", b"features", "flow_capacity", b"flow_capacity", "kernel", b"kernel", "memo", b"memo", "node", b"node", "ring_bytes", b"ring_bytes", "run_id", b"run_id", "version", b"version", "wire_version", b"wire_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -234,6 +238,7 @@ class Interface(_message.Message):
     ATTACHED_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
     ADDRESSES_FIELD_NUMBER: _builtins.int
+    PEER_ADDRESSES_FIELD_NUMBER: _builtins.int
     ifindex: _builtins.int
     name: _builtins.str
     mac: _builtins.bytes
@@ -247,6 +252,10 @@ class Interface(_message.Message):
     def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """16 bytes each, IPv4 as ::ffff:a.b.c.d"""
 
+    @_builtins.property
+    def peer_addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """likewise, of the machine at its other end"""
+
     def __init__(
         self,
         *,
@@ -258,10 +267,11 @@ class Interface(_message.Message):
         attached: _builtins.bool = ...,
         problem: _builtins.str = ...,
         addresses: _abc.Iterable[_builtins.bytes] | None = ...,
+        peer_addresses: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "attached", b"attached", "ifindex", b"ifindex", "link_type", b"link_type", "mac", b"mac", "mtu", b"mtu", "name", b"name", "problem", b"problem"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "attached", b"attached", "ifindex", b"ifindex", "link_type", b"link_type", "mac", b"mac", "mtu", b"mtu", "name", b"name", "peer_addresses", b"peer_addresses", "problem", b"problem"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -676,6 +686,11 @@ class ToAgent(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     PING_FIELD_NUMBER: _builtins.int
     STOP_FIELD_NUMBER: _builtins.int
+    MEMO_FIELD_NUMBER: _builtins.int
+    memo: _builtins.bytes
+    """For the agent to keep and hand to the next collector: what this one would
+    have to know if it started on another node, where its files are not.
+    """
     @_builtins.property
     def state(self) -> Global___DesiredState: ...
     @_builtins.property
@@ -688,12 +703,13 @@ class ToAgent(_message.Message):
         state: Global___DesiredState | None = ...,
         ping: Global___Ping | None = ...,
         stop: Global___Stop | None = ...,
+        memo: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "ping", b"ping", "state", b"state", "stop", b"stop"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "memo", b"memo", "ping", b"ping", "state", b"state", "stop", b"stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "ping", b"ping", "state", b"state", "stop", b"stop"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "memo", b"memo", "ping", b"ping", "state", b"state", "stop", b"stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["state", "ping", "stop"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["state", "ping", "stop", "memo"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

@@ -17,13 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from nshell.lifetime import LONGEST_SECONDS
 from nshell.roles import Role
 from nshell.tls import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LIFETIME = timedelta(hours=24)
+LIFETIME = timedelta(seconds=LONGEST_SECONDS)
 _CLOCK_SKEW = timedelta(minutes=10)
 """Certificates hold from so long ago: a node's clock may be behind ours."""
 _THIS_HOST = ("localhost", "127.0.0.1")

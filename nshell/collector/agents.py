@@ -87,7 +87,7 @@ class AgentLink(AgentLinkServicer):
 
     async def _send(self, link: Link, context: Context) -> None:
         """Send the newest of everything whenever there may be something new."""
-        sent_generation = 0
+        sent_generation, sent_memo = 0, b""
         while True:
             await link.wake.wait()
             link.wake.clear()
@@ -95,6 +95,9 @@ class AgentLink(AgentLinkServicer):
             if self._fleet.stop_reason:
                 await context.write(pb.ToAgent(stop=pb.Stop(reason=self._fleet.stop_reason)))
                 return
+            if self._fleet.memo != sent_memo:
+                sent_memo = self._fleet.memo
+                await context.write(pb.ToAgent(memo=sent_memo))
             if present.number != sent_generation:
                 await context.write(pb.ToAgent(state=desired_state(present)))
                 sent_generation = present.number

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nshell.collector.fleet import Fleet
+    from nshell.collector.kube.inventory import Inventory
     from nshell.collector.lease import Lease
+    from nshell.collector.lifetime import Lifetime
     from nshell.collector.session import Session
     from nshell.collector.status import StatusBoard
     from nshell.collector.storage.store import Store
@@ -41,10 +43,28 @@ class Capture:
     store: Store
     fleet: Fleet
     board: StatusBoard
-    lease: Lease
+    lifetime: Lifetime
     tasks: Tasks
+    inventory: Inventory | None = None
+    """What the API server says there is; None where none is watched."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _end: asyncio.Task[Counts] | None = None
+
+    @property
+    def lease(self) -> Lease:
+        """What shells hold."""
+        return self.lifetime.lease
+
+    @property
+    def ending(self) -> bool:
+        """Its end has begun."""
+        return self._end is not None
+
+    def stop_capturing(self, reason: str) -> None:
+        """Capture nothing any more; what was captured is still there to be asked."""
+        _LOG.info("capturing ends: %s", reason)
+        self.session.end(reason)
+        self.fleet.announce()
 
     async def stop(self, reason: str) -> Counts:
         """End it, or wait for the end that has begun."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from agent import wire
 from nshell.collector.decode.rows import GenerationKey
 from nshell.collector.interfaces import from_message
-from nshell.collector.nodes import Node, rule_indexes
+from nshell.collector.nodes import LOST_ON_THE_WAY, Node, rule_indexes
 from nshell.collector.schema import AGENT, COUNTER, FILTER_LOG, INTERFACE
 from nshell.collector.storage.catalog import Loss
 from nshell.collector.storage.writer import now_ms
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from nshell.collector.storage.store import Store
 
 _LOG = logging.getLogger(__name__)
+_GENERATIONS = 256
+"""Known at least, the newest of them."""
 
 
 class Superseded(Exception):  # noqa: N818  an event, not an error
@@ -48,19 +50,42 @@ class Link:
     """Fails with Superseded when the same node connects anew."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of agents before any has connected."""
+
+    nodes: dict[str, Node] = field(default_factory=dict)
+    generations: Sequence[Generation] = ()
+    """In the order of their numbers."""
+    rule_hits: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """By rule and kind."""
+
+
 class Fleet:
     """The nodes by name, in the order in which they first connected."""
 
-    def __init__(self, session: Session, store: Store) -> None:
+    def __init__(self, session: Session, store: Store, known: Known | None = None) -> None:
+        """known: what an earlier collector knew of its agents."""
+        known = known or Known()
         self._session = session
         self._store = store
         self._links: dict[str, Link] = {}
         self._generations: dict[int, Generation] = {}
-        self._rule_hits: Counter[tuple[int, int]] = Counter()
+        self._rule_hits = known.rule_hits
         self._changed = asyncio.Event()
-        self.nodes: dict[str, Node] = {}
+        self.nodes = known.nodes
         self.stop_reason = ""
         """Why agents are to end, empty while they are not."""
+        self.remember: Callable[[], None] = _nothing
+        """Called before an agent is told of a change."""
+        self.memo = b""
+        """For every agent to keep."""
+        self.adopt: Callable[[bytes], None] = lambda _: None
+        """Called with what an agent has kept, before it is told anything."""
+        for earlier in known.generations:
+            self._learn(earlier)
+        for node in self.nodes.values():
+            self._put_agent(node)
         self.announce()
 
     @property
@@ -73,11 +98,8 @@ class Fleet:
         generation = self._session.present
         if generation.number in self._generations:
             return
-        self._generations[generation.number] = generation
-        key = GenerationKey(
-            tuple(each.id for each in generation.rules), generation.settings.sampling
-        )
-        self._store.generation(generation.number, key)
+        self._learn(generation)
+        self.remember()
         for link in self._links.values():
             self._log_generation(self.nodes[link.node], generation)
             link.wake.set()
@@ -93,9 +115,11 @@ class Fleet:
         lost = node.greet(hello, seq, now_ms())
         if lost:
             self._lose_on_link(node, lost)
+        self.adopt(hello.memo)
         link = self._links[node.name] = Link(node.name)
         link.wake.set()
-        self._store.node(node.name, hello.agent_ip)
+        self._store.node(node.name, hello.agent_ip, hello.run_id)
+        self.remember()
         self._log_generation(node, self._session.present)
         self._put_agent(node)
         self._notify()
@@ -140,6 +164,8 @@ class Fleet:
         growth = node.report(stats)
         for loss in growth.losses:
             self._store.loss(loss)
+            if loss.stage in LOST_ON_THE_WAY:
+                self._store.accounted(node.name, loss.count)
         for name in growth.counters:
             self._store.put(COUNTER, (node.name, name), node.counter_row(name))
         for key, packets in growth.hits.items():
@@ -214,6 +240,33 @@ class Fleet:
         self._changed.set()
         self._changed = asyncio.Event()
 
+    def hand_out(self, memo: bytes) -> None:
+        """Have every agent keep it."""
+        if memo != self.memo:
+            self.memo = memo
+            for link in self._links.values():
+                link.wake.set()
+
+    def generations(self) -> list[Generation]:
+        """All that there were, the newest last."""
+        return list(self._generations.values())
+
+    def _learn(self, generation: Generation) -> None:
+        self._generations[generation.number] = generation
+        if len(self._generations) >= 2 * _GENERATIONS:
+            self._forget(list(self._generations)[:-_GENERATIONS])
+        key = GenerationKey(
+            tuple(each.id for each in generation.rules), generation.settings.sampling
+        )
+        self._store.generation(generation.number, key)
+
+    def _forget(self, numbers: Sequence[int]) -> None:
+        """Generations of long ago; pods that come and go make many."""
+        for number in numbers:
+            del self._generations[number]
+        for node in self.nodes.values():
+            node.forget(numbers[-1] + 1)
+
     def _lose_on_link(self, node: Node, count: int) -> None:
         self._store.loss(Loss(node.name, "link", count, 0, node.reported_ms, now_ms()))
 
@@ -229,3 +282,7 @@ class Fleet:
             return
         key = (generation.number, index, node.name)
         self._store.put(FILTER_LOG, key, node.filter_row(generation, index))
+
+
+def _nothing() -> None:
+    pass

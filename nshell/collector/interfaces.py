@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nshell.collector.decode.texts import TextCache
+from nshell.collector.decode.texts import TextCache, address_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +38,12 @@ class Interface:
     problem: str = ""
     addresses: tuple[bytes, ...] = ()
     """16 bytes each, IPv4 mapped."""
+    peers: tuple[bytes, ...] = ()
+    """Likewise, of the machine at its other end, where the node knows."""
+
+    def peers_json(self) -> str | None:
+        """The peers as a JSON array of texts, None for none."""
+        return json.dumps([address_text(peer) for peer in self.peers]) if self.peers else None
 
 
 def from_message(message: agentlink_pb2.InterfaceList) -> tuple[Interface, ...]:
@@ -52,6 +58,7 @@ def from_message(message: agentlink_pb2.InterfaceList) -> tuple[Interface, ...]:
             attached=each.attached,
             problem=each.problem,
             addresses=tuple(each.addresses),
+            peers=tuple(each.peer_addresses),
         )
         for each in message.interfaces
     )

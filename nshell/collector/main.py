@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nshell.collector.lifetime import Limits
 from nshell.collector.options import (
     DEFAULT_LEASE_SECONDS,
     DEFAULT_LIMIT_BYTES,
@@ -20,8 +21,10 @@ from nshell.collector.options import (
     Options,
     StartError,
 )
+from nshell.collector.resolution import unknown_cluster
 from nshell.collector.session import ChangeError, Session, Settings, check_features
 from nshell.filters import FilterError, parse_rule, split_words
+from nshell.lifetime import KEEP_SECONDS, LONGEST_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +32,26 @@ if TYPE_CHECKING:
     from nshell.tls import Credentials
 
 USAGE_STATUS = 2
+_KUBELET_PORT = 10250
 
 
-def make_session(filters: Sequence[str], settings: Settings) -> Session:
+def make_session(
+    filters: Sequence[str], settings: Settings, *, kubernetes: bool, own: Sequence[str] = ()
+) -> Session:
     """The session to start with; ChangeError or FilterError say what is wrong."""
-    return Session(settings, [parse_rule(split_words(text)) for text in filters])
+    rules = [parse_rule(split_words(text)) for text in filters]
+    spared = [parse_rule(split_words(f"reject {text}")) for text in own]
+    return Session(settings, rules, resolve=unknown_cluster if kubernetes else None, own=spared)
+
+
+def _own_traffic(addresses: Sequence[str], node: str, api_servers: Sequence[str]) -> list[str]:
+    """Conditions on what agents, shells and the API server have to do with the collector."""
+    own = ",".join(each for each in addresses if each)
+    forwarded = f"cidr {node} peer_cidr {','.join(api_servers)} port {_KUBELET_PORT}"
+    return [
+        *([f"cidr {own}"] if own else []),
+        *([forwarded] if node and api_servers else []),
+    ]
 
 
 def read_credentials(listen: str, directory: Path | None) -> Credentials | None:
@@ -85,6 +103,58 @@ def read_credentials(listen: str, directory: Path | None) -> Credentials | None:
     show_default=True,
     help="Bytes on disk; the oldest rows and packets go first.",
 )
+@click.option(
+    "--kubernetes",
+    is_flag=True,
+    help="Watch the API server, in a pod or as KUBECONFIG says: names for addresses.",
+)
+@click.option(
+    "--max-time",
+    "max_seconds",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="Capture no longer than that, counted from the start; 0: no limit.",
+)
+@click.option(
+    "--max-bytes",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Capture until the store has grown by so much; 0: no limit.",
+)
+@click.option(
+    "--keep-time",
+    "keep_seconds",
+    type=click.FloatRange(min=0, max=LONGEST_SECONDS),
+    default=KEEP_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="What a detached session has captured waits so long for a shell.",
+)
+@click.option("--detached", is_flag=True, help="Needs no shell, until the first one comes.")
+@click.option(
+    "--owner", default="", metavar="CLUSTERROLE", help="Delete it, with all it owns, at the end."
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the session in --directory; leave it there when ended by a signal.",
+)
+@click.option(
+    "--own",
+    multiple=True,
+    metavar="ADDRESS[,ADDRESS...]",
+    help="Of the collector alone: what goes to and from there is never captured; repeatable.",
+)
+@click.option("--own-node", default="", metavar="ADDRESS", help="Of the node of the collector.")
+@click.option(
+    "--api-server",
+    "api_servers",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Shells come from there, by a port-forward of the kubelet on --own-node; repeatable.",
+)
 @click.option("--filter", "filters", multiple=True, help="As `filter` takes it; repeatable.")
 @click.option(
     "--enable",
@@ -106,6 +176,16 @@ def _command(
     lease_seconds: float,
     keep: bool,
     store_limit_bytes: int,
+    kubernetes: bool,
+    max_seconds: float,
+    max_bytes: int,
+    keep_seconds: float,
+    detached: bool,
+    owner: str,
+    resume: bool,
+    own: tuple[str, ...],
+    own_node: str,
+    api_servers: tuple[str, ...],
     filters: tuple[str, ...],
     features: tuple[str, ...],
     packets: bool,
@@ -127,7 +207,9 @@ def _command(
             sampling=sampling,
             features=check_features(name for text in features for name in text.split(",")),
         )
-        session = make_session(filters, settings)
+        session = make_session(
+            filters, settings, kubernetes=kubernetes, own=_own_traffic(own, own_node, api_servers)
+        )
         credentials = read_credentials(listen, tls_directory)
     except (ChangeError, FilterError, StartError) as error:
         raise click.ClickException(str(error)) from error
@@ -142,6 +224,11 @@ def _command(
         keep=keep,
         tls=credentials,
         store_limit_bytes=store_limit_bytes,
+        kubernetes=kubernetes,
+        limits=Limits(max_seconds=max_seconds, max_bytes=max_bytes, keep_seconds=keep_seconds),
+        detached=detached,
+        owner=owner,
+        resume=resume,
     )
     try:
         return run(options, session)

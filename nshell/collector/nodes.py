@@ -34,6 +34,8 @@ _STAGES = {
     "extra_lost_full": "extra_map",
     "event_lost_ring": "event_ring",
 }
+LOST_ON_THE_WAY = ("link", "collector")
+"""Stages of rows that left an agent and are in no table."""
 _SUMMARIES = dict(wire.COUNTERS)
 _REPORTS_TILL_DELIVERED = 2
 """The first after an acknowledgement may overtake the last rows from before it."""
@@ -110,6 +112,10 @@ class Node:
     """Time of the last statistics of this run, by the node's clock."""
     delivered_generation: int = 0
     """All that was captured under those before it has arrived here."""
+    joined_midway: bool = False
+    """The present run of its agent had another collector before."""
+    had_another_collector: bool = False
+    """One that took rows along and is not there any more."""
     reports: int = 0
     """Statistics since the last acknowledgement."""
 
@@ -141,6 +147,7 @@ class Node:
         lost = 0
         if hello.run_id != self.hello.run_id:
             lost = self.link.lost_at_end()
+            self.joined_midway = seq > 1
             self.link = LinkAccount.starting(seq)
             self.counters.restart()
             self.hits.restart()
@@ -204,9 +211,14 @@ class Node:
             for name, count in grown.items()
             if count and _LOST in name and not name.endswith(_BYTES)
         ]
-        lost_on_link = self.link.lost(stats.flows_sent + stats.packets_sent + stats.events_sent)
-        if lost_on_link:
-            losses.append(Loss(self.name, "link", lost_on_link, 0, self.reported_ms, time_ms))
+        sent = stats.flows_sent + stats.packets_sent + stats.events_sent
+        for stage, lost in (
+            ("collector", self.link.taken_along(sent)),
+            ("link", self.link.lost(sent)),
+        ):
+            if lost:
+                self.had_another_collector |= stage == "collector" and self.joined_midway
+                losses.append(Loss(self.name, stage, lost, 0, self.reported_ms, time_ms))
         self.reported_ms = time_ms
         self.reports += 1
         if self.reports >= _REPORTS_TILL_DELIVERED:
@@ -223,6 +235,12 @@ class Node:
             if self.hit_bytes.report(key, hit.bytes) or packets:
                 changed[key] = packets
         return changed
+
+    def forget(self, before: int) -> None:
+        """Older generations are of no interest any more."""
+        for known in (self.hits, self.hit_bytes):
+            known.keep(lambda key: key.generation >= before)
+        self.applied = {number: v for number, v in self.applied.items() if number >= before}
 
     def agent_row(self) -> tuple[Cell, ...]:
         """In the agent table."""
@@ -255,6 +273,7 @@ class Node:
             interface.link_type,
             int(interface.attached and present),
             (interface.problem or None) if present else "gone",
+            interface.peers_json(),
         )
 
     def counter_row(self, name: str) -> tuple[Cell, ...]:
@@ -280,6 +299,7 @@ class Node:
             applied_ms,
             apply_ms,
             *hits,
+            rule.stands_for.logged if rule and rule.stands_for else None,
         )
 
 

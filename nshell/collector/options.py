@@ -5,8 +5,10 @@ Invariant: imports nothing heavy, so wrong options are refused at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from nshell.collector.lifetime import Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,3 +40,12 @@ class Options:
     """None: peers are who can reach the socket."""
     store_limit_bytes: int = DEFAULT_LIMIT_BYTES
     """On disk; the oldest goes first."""
+    kubernetes: bool = False
+    """Watch the API server."""
+    limits: Limits = field(default_factory=Limits)
+    detached: bool = False
+    """No shell is needed, from the start."""
+    owner: str = ""
+    """ClusterRole that owns all of the session: deleted at its end."""
+    resume: bool = False
+    """Go on with what the directory holds, and leave it to the next at a signal."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from agent.wire import FEATURES
 
 if TYPE_CHECKING:
-    from nshell.collector.session import NumberedRule, Settings
+    from nshell.collector.rules import NumberedRule
+    from nshell.collector.session import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nshell.collector.clustertables import (
+    FLOW_LAYER,
+    IP_OWNER,
+    NODE,
+    POD,
+    SERVICE,
+    WHO,
+    WHO_ENDS,
+    owner,
+)
 from nshell.collector.relations import Relation, Table, columns
 from nshell.collector.views import VIEWS
 
@@ -75,6 +85,9 @@ FLOW = Table(
         "TcpRetransmits INTEGER segments sent again; NULL when not TCP",
         "Node TEXT node that captured it",
         *_GENERATION,
+        *owner("Src", "source"),
+        *owner("Dst", "destination"),
+        FLOW_LAYER,
     ),
     indexes=("TimeFlowEndMs",),
 )
@@ -95,6 +108,7 @@ PACKET = Table(
         *_GENERATION,
         "Segment INTEGER number of the packets-NNNNNN.pcapng file that holds it",
         "Offset INTEGER byte where its block starts in that file",
+        *WHO_ENDS,
     ),
     indexes=("TimeNs",),
 )
@@ -124,6 +138,8 @@ DNS = Table(
         "Length INTEGER bytes of the last message",
         "Problem TEXT what is malformed or missing; NULL when nothing is",
         *_GENERATION,
+        *owner("Client", "client", *WHO[:2]),
+        *owner("Server", "server", *WHO[:2]),
     ),
     indexes=("TimeNs",),
 )
@@ -146,6 +162,7 @@ PACKET_DROP = Table(
         "TcpState TEXT of its socket, such as TCP_LISTEN; NULL when it has none",
         "NetNs INTEGER inode of the network namespace; NULL when not known",
         *_GENERATION,
+        *WHO_ENDS,
     ),
     indexes=("TimeNs",),
 )
@@ -171,6 +188,7 @@ TCP_EVENT = Table(
         "Command TEXT its name",
         "NetNs INTEGER inode of the network namespace; NULL when not known",
         *_GENERATION,
+        *WHO_ENDS,
     ),
     indexes=("TimeNs",),
 )
@@ -220,6 +238,7 @@ INTERFACE = Table(
         "LinkType INTEGER pcap link type, 1 Ethernet, 101 raw IP",
         "Attached INTEGER 1: captured on",
         "Problem TEXT why it is not attached",
+        "Peer TEXT JSON array of the addresses at its other end; NULL where the node cannot tell",
     ),
 )
 
@@ -250,6 +269,7 @@ FILTER_LOG = Table(
         "FlowHitBytes INTEGER their bytes",
         "PacketHits INTEGER packets that it decided for packet capture",
         "PacketHitBytes INTEGER their bytes",
+        "Addresses TEXT JSON array of what its selectors stood for; NULL: it has none",
     ),
 )
 
@@ -258,7 +278,7 @@ LOSS = Table(
     "what was lost, where and when: one row per increase",
     columns(
         "Node TEXT node",
-        "Stage TEXT flow_map, ring, extra_map, event_ring, link, store or disk_budget",
+        "Stage TEXT flow_map, ring, extra_map, event_ring, link, collector, store or disk_budget",
         "Count INTEGER packets or rows lost",
         "Bytes INTEGER their bytes where known",
         "TimeFromMs INTEGER not lost before, ms since 1970",
@@ -273,6 +293,10 @@ TABLES = (
     PACKET_DROP,
     TCP_EVENT,
     DNS_NAME,
+    POD,
+    SERVICE,
+    NODE,
+    IP_OWNER,
     AGENT,
     INTERFACE,
     COUNTER,

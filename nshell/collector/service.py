@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import grpc
 
 from nshell.collector import schema
+from nshell.collector.kube import describe as kube
 from nshell.collector.query.export import (
     FORMATS,
     DatabaseExport,
@@ -68,7 +70,7 @@ class SessionService(SessionServicer):
         del context
         capture = self._capture
         seconds = (request.interval_ms or _WATCH_MS) / 1000
-        with capture.lease.held():
+        with nullcontext() if request.observe else capture.lease.held():
             while not capture.stopping.is_set():
                 yield capture.board.status()
                 try:
@@ -92,6 +94,7 @@ class SessionService(SessionServicer):
             filter_ids=ids,
             nodes=[self._node_ack(name, number) for name in nodes],
             elapsed_ms=(time.monotonic() - started) * 1000,
+            warnings=self._capture.session.notes(ids),
         )
 
     async def Overlay(  # type: ignore[override]  # noqa: N802  writes through the context
@@ -203,6 +206,8 @@ class SessionService(SessionServicer):
                 }
             )
         )
+        if self._capture.inventory is not None:
+            kube.describe(self._capture.inventory, description)
         return description
 
     async def Stop(self, request: pb.StopRequest, context: Context) -> pb.StopReply:  # noqa: N802
@@ -211,6 +216,18 @@ class SessionService(SessionServicer):
         counts = await self._capture.stop("a shell asked for it")
         return pb.StopReply(
             flow_rows=counts.flow_rows, packet_rows=counts.packet_rows, lost=counts.lost
+        )
+
+    async def Detach(self, request: pb.DetachRequest, context: Context) -> pb.DetachReply:  # noqa: N802
+        """Go on without a shell; until when."""
+        del request
+        capture = self._capture
+        if capture.stopping.is_set():
+            await _refuse(context, "the session is ending: nothing is left to be detached from")
+        capture.lifetime.detach()
+        life = capture.lifetime
+        return pb.DetachReply(
+            ends_ns=0 if life.ended else life.ends_ns, kept_until_ns=life.kept_until_ns
         )
 
     async def _applied(self, number: int, *, timeout: float) -> list[str]:

@@ -10,55 +10,34 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.wire import FEATURES, MAX_ADDRESSES, MAX_DNS_PORTS
+from agent.wire import FEATURES
 from nshell.collector.overlay import Overlay, laid_over
-from nshell.filters import MAX_RULES, Rule, parse_rule
+from nshell.collector.rules import ChangeError, NumberedRule, check_rules, expanded
+from nshell.collector.settings import (
+    Settings,
+    check_dns_ports,
+    check_features,
+    check_sampling,
+    check_snaplen,
+)
+from nshell.filters import MAX_RULES, Rule, needs_cluster, parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-MAX_SNAPLEN = 262_144
-MIN_SNAPLEN = 14
-"""An Ethernet header; less would show nothing."""
-MAX_SAMPLING = 1_000_000
-MAX_PORT = 65_535
+    from nshell.collector.resolution import Resolve
 
-
-class ChangeError(ValueError):
-    """A change that cannot be; str() is the line for the user."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What is captured, and how much of it."""
-
-    flows: bool = True
-    packets: bool = False
-    paused: bool = False
-    """Nothing is captured, whatever the two above say."""
-    snaplen: int = 0
-    """Bytes kept of a packet, 0: all."""
-    sampling: int = 1
-    """1 of so many packets is looked at."""
-    features: tuple[str, ...] = ()
-    """Those switched on, in the order of agent.wire.FEATURES."""
-    dns_ports: tuple[int, ...] = (53,)
-    """Taken for DNS."""
-
-
-@dataclass(frozen=True, slots=True)
-class NumberedRule:
-    """A filter and the number that the user knows it by."""
-
-    id: int
-    rule: Rule
-    label: str = ""
-    """Whose it is; empty: the user's."""
-
-    @property
-    def text(self) -> str:
-        """What the filter log shows."""
-        return f"{self.label}: {self.rule.text or 'accept'}" if self.label else self.rule.text
+__all__ = [
+    "ChangeError",
+    "Generation",
+    "NumberedRule",
+    "Session",
+    "Settings",
+    "check_dns_ports",
+    "check_features",
+    "check_sampling",
+    "check_snaplen",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,68 +46,76 @@ class Generation:
 
     number: int
     rules: tuple[NumberedRule, ...]
+    """As agents have them: several may be one filter."""
     settings: Settings
     changed_ns: int
-
-
-def check_snaplen(snaplen: int) -> int:
-    """A snap length that makes sense; ChangeError otherwise."""
-    if snaplen and not MIN_SNAPLEN <= snaplen <= MAX_SNAPLEN:
-        raise ChangeError(
-            f"snaplen {snaplen} is out of range: {MIN_SNAPLEN} to {MAX_SNAPLEN}, or 0 for all"
-        )
-    return snaplen
-
-
-def check_sampling(sampling: int) -> int:
-    """A sampling rate that makes sense; ChangeError otherwise."""
-    if not 1 <= sampling <= MAX_SAMPLING:
-        raise ChangeError(f"sampling {sampling} is out of range: 1 to {MAX_SAMPLING}")
-    return sampling
-
-
-def check_features(names: Iterable[str]) -> tuple[str, ...]:
-    """Features in their one order; ChangeError names one that there is not."""
-    named = set(names)
-    unknown = sorted(named.difference(FEATURES))
-    if unknown:
-        raise ChangeError(f"unknown feature {unknown[0]!r}: there are {', '.join(FEATURES)}")
-    return tuple(name for name in FEATURES if name in named)
-
-
-def check_dns_ports(ports: Iterable[int]) -> tuple[int, ...]:
-    """Ports for DNS, each once; ChangeError where that cannot be."""
-    unique = tuple(dict.fromkeys(ports))
-    for port in unique:
-        if not 1 <= port <= MAX_PORT:
-            raise ChangeError(f"DNS port {port} is out of range: 1 to {MAX_PORT}")
-    if not 1 <= len(unique) <= MAX_DNS_PORTS:
-        raise ChangeError(f"{len(unique)} DNS ports: there can be 1 to {MAX_DNS_PORTS}")
-    return unique
 
 
 class Session:
     """The present generation and how to get to the next."""
 
-    def __init__(self, settings: Settings, filters: Sequence[Rule] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        filters: Sequence[Rule] = (),
+        *,
+        resolve: Resolve | None = None,
+        own: Sequence[Rule] = (),
+    ) -> None:
+        """resolve: says what selectors stand for; without it there is no cluster to select in.
+
+        own: reject the session's own traffic before any filter, and are none themselves.
+        """
+        self._own = tuple(NumberedRule(0, rule, "own traffic") for rule in own)
         self._next_id = 1
+        self._resolve = resolve
         check_snaplen(settings.snaplen)
         check_sampling(settings.sampling)
         check_features(settings.features)
         check_dns_ports(settings.dns_ports)
         rules = tuple(self._numbered(rule) for rule in filters)
-        _check_count(rules)
+        in_force = expanded(rules)
+        check_rules(in_force)
         self.rules = rules
         """The user's filters."""
         self.settings = settings
         """The user's settings."""
         self.overlay: Overlay | None = None
-        self.present = Generation(1, rules, settings, time.time_ns())
+        self.ended = ""
+        """Why nothing is captured any more, empty while something is."""
+        self.present = Generation(1, self._sparing(in_force), settings, time.time_ns())
         """What agents are to be in: the user's state, and what is laid over it."""
+
+    @property
+    def next_id(self) -> int:
+        """Number of the next filter."""
+        return self._next_id
+
+    def go_on(
+        self,
+        rules: tuple[NumberedRule, ...],
+        settings: Settings,
+        *,
+        next_id: int,
+        above: int,
+        ended: str,
+    ) -> None:
+        """Take over what an earlier collector had, in a generation above all of its."""
+        self.rules = tuple(self._resolved(each) for each in rules)
+        self.settings, self._next_id, self.ended = settings, next_id, ended
+        self.present = replace(self.present, number=above)
+        self._install()
+        if self.present.number == above:
+            self.present = replace(self.present, number=above + 1, changed_ns=time.time_ns())
+
+    def end(self, reason: str) -> None:
+        """Capture nothing any more, and let nothing be changed."""
+        self.ended = reason
+        self._install()
 
     def add_filter(self, words: Sequence[str]) -> tuple[int, ...]:
         """Append a filter; its id."""
-        added = NumberedRule(self._next_id, parse_rule(words))
+        added = self._resolved(NumberedRule(self._next_id, parse_rule(words)))
         self._install(rules=(*self.rules, added))
         self._next_id += 1
         return (added.id,)
@@ -147,7 +134,7 @@ class Session:
         """Put another filter in the place of one, under its id."""
         position = self._position(number)
         rules = list(self.rules)
-        rules[position] = NumberedRule(number, parse_rule(words))
+        rules[position] = self._resolved(NumberedRule(number, parse_rule(words)))
         self._install(rules=tuple(rules))
         return (number,)
 
@@ -198,7 +185,9 @@ class Session:
         if not rules and not features:
             raise ChangeError("nothing to change")
         first = self._next_id
-        numbered = [NumberedRule(first + i, rule, label) for i, rule in enumerate(rules)]
+        numbered = [
+            self._resolved(NumberedRule(first + i, rule, label)) for i, rule in enumerate(rules)
+        ]
         everything = Rule(reject=False, flows=True, packets=True)
         rest = NumberedRule(first + len(rules), everything, label)
         overlay = Overlay(label, tuple(numbered), check_features(features), rest)
@@ -208,9 +197,55 @@ class Session:
 
     def lift(self, overlay: Overlay) -> None:
         """Take it away; nothing happens when it is not there any more."""
-        if self.overlay is overlay:
+        # The one that is there may stand for other pods by now.
+        if self.overlay is not None and self.overlay.rest.id == overlay.rest.id:
             self.overlay = None
             self._install()
+
+    def follow(self, resolve: Resolve) -> None:
+        """From now on this says what selectors stand for."""
+        self._resolve = resolve
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Make what selectors stand for now hold; a generation only where that differs.
+
+        A filter that would go over a limit stays as it was, and its note says so.
+        """
+        if self.ended:
+            return
+        over = self.overlay
+        if over is not None:
+            over = replace(over, rules=tuple(self._resolved(each) for each in over.rules))
+        fresh = tuple(self._resolved(each) for each in self.rules)
+        try:
+            self._install(rules=fresh, overlay=over)
+        except ChangeError:
+            self._install(rules=self._as_far_as_possible(fresh))
+
+    def notes(self, ids: Iterable[int]) -> list[str]:
+        """What the user should know of these filters."""
+        known = {each.id: each.notes for each in self.rules}
+        return [note for number in ids for note in known.get(number, ())]
+
+    def _as_far_as_possible(self, fresh: Sequence[NumberedRule]) -> tuple[NumberedRule, ...]:
+        rules = list(self.rules)
+        for position, after in enumerate(fresh):
+            before = rules[position]
+            rules[position] = after
+            try:
+                _in_force(rules, self.settings, self.overlay)
+            except ChangeError as error:
+                rules[position] = before.staying(f"not followed any more: {error}")
+        return tuple(rules)
+
+    def _resolved(self, numbered: NumberedRule) -> NumberedRule:
+        rule = numbered.rule
+        if not rule.selectors:
+            return numbered
+        if self._resolve is None:
+            raise ChangeError(needs_cluster(rule))
+        return replace(numbered, stands_for=self._resolve(rule))
 
     def _install(
         self,
@@ -220,20 +255,27 @@ class Session:
         overlay: Overlay | None = None,
     ) -> None:
         """Make what is not None hold, if all of it can."""
+        changes = any(each is not None for each in (rules, settings, overlay))
+        if self.ended and changes:
+            raise ChangeError(f"capturing has ended: {self.ended}; what was captured is all here")
         before = self.present
         own = self.rules if rules is None else rules
         chosen = self.settings if settings is None else settings
         over = overlay or self.overlay
-        in_force = laid_over(own, chosen, over) if over else (own, chosen)
-        after = replace(before, rules=in_force[0], settings=in_force[1])
-        _check_count(after.rules)
-        _check_addresses(after.rules)
+        laid, laid_settings = _in_force(own, chosen, over)
+        if self.ended:
+            laid_settings = _nothing(laid_settings)
+        after = replace(before, rules=self._sparing(laid), settings=laid_settings)
         self.rules, self.settings, self.overlay = own, chosen, over
         if after != before:
             self.present = replace(after, number=before.number + 1, changed_ns=time.time_ns())
 
+    def _sparing(self, rules: tuple[NumberedRule, ...]) -> tuple[NumberedRule, ...]:
+        """With our own traffic left out, where that takes no filter's place."""
+        return (*self._own[: MAX_RULES - len(rules)], *rules)
+
     def _numbered(self, rule: Rule) -> NumberedRule:
-        numbered = NumberedRule(self._next_id, rule)
+        numbered = self._resolved(NumberedRule(self._next_id, rule))
         self._next_id += 1
         return numbered
 
@@ -244,31 +286,24 @@ class Session:
         raise ChangeError(f"no filter {number}: {_present(ids)}")
 
 
+def _in_force(
+    own: Iterable[NumberedRule], chosen: Settings, over: Overlay | None
+) -> tuple[tuple[NumberedRule, ...], Settings]:
+    """What agents are to do; ChangeError where they could not."""
+    rules, settings = expanded(own), chosen
+    if over is not None:
+        rules, settings = laid_over(rules, chosen, replace(over, rules=expanded(over.rules)))
+    check_rules(rules)
+    return rules, settings
+
+
+def _nothing(settings: Settings) -> Settings:
+    return replace(settings, flows=False, packets=False, features=())
+
+
 def _present(ids: Sequence[int]) -> str:
     if not ids:
         return "there are no filters"
     if len(ids) == 1:
         return f"there is only {ids[0]}"
     return f"there are {', '.join(map(str, ids[:-1]))} and {ids[-1]}"
-
-
-def _check_addresses(rules: Sequence[NumberedRule]) -> None:
-    named = sum(
-        len(prefixes)
-        for each in rules
-        for prefixes in (each.rule.src, each.rule.dst, each.rule.either, each.rule.peer)
-    )
-    if named > MAX_ADDRESSES:
-        raise ChangeError(
-            f"{named:,} addresses in all filters together: {MAX_ADDRESSES:,} are the limit"
-        )
-
-
-def _check_count(rules: Sequence[NumberedRule]) -> None:
-    if len(rules) <= MAX_RULES:
-        return
-    labelled = [each.label for each in rules if each.label]
-    meanwhile = f" ({len(labelled)} of them of {labelled[0]})" if labelled else ""
-    raise ChangeError(
-        f"{MAX_RULES} filters are the limit{meanwhile}: delete one first, see `filter list`"
-    )

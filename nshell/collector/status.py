@@ -6,6 +6,7 @@ that rates are made from.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -16,11 +17,15 @@ from nshell.proto import session_pb2 as pb
 
 if TYPE_CHECKING:
     from nshell.collector.fleet import Fleet
+    from nshell.collector.kube.inventory import Inventory
+    from nshell.collector.lifetime import Lifetime
     from nshell.collector.nodes import Node
     from nshell.collector.storage.store import Store
 
 _WINDOW_SECONDS = 3.0
 _SAMPLE_SECONDS = 0.2
+_SHOWN_ADDRESSES = 32
+"""Of a filter, in a message that goes out twice a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,8 @@ class StatusBoard:
     fleet: Fleet
     store: Store
     store_limit_bytes: int
-    started_ns: int = field(default_factory=time.time_ns)
+    lifetime: Lifetime
+    inventory: Inventory | None = None
     _rates: Rates = field(default_factory=Rates)
 
     def status(self) -> pb.Status:
@@ -74,7 +80,7 @@ class StatusBoard:
         )
         return pb.Status(
             session=self.name,
-            started_ns=self.started_ns,
+            started_ns=self.lifetime.started_ns,
             now_ns=time.time_ns(),
             generation=present.number,
             flows=settings.flows,
@@ -96,6 +102,38 @@ class StatusBoard:
             features=present.settings.features,
             dns_ports=settings.dns_ports,
             event_rows=totals.event_rows,
+            ends_ns=self.lifetime.ends_ns,
+            max_bytes=self.lifetime.limits.max_bytes,
+            ended=session.ended,
+            detached=self.lifetime.lease.detached,
+            shells=self.lifetime.lease.shells,
+            # A lease of less than a second is one.
+            lease_seconds=math.ceil(self.lifetime.lease.seconds),
+            kept_until_ns=self.lifetime.kept_until_ns if session.ended else 0,
+            notices=self._notices(),
+            kubernetes=self._kubernetes(),
+        )
+
+    def _notices(self) -> list[str]:
+        notices = [self.store.notice] if self.store.notice else []
+        orphans = [node.name for node in self.fleet.nodes.values() if node.had_another_collector]
+        if orphans:
+            notices.append(
+                f"an earlier collector was lost with its rows: {', '.join(orphans)} had sent "
+                "some to it, see `losses`"
+            )
+        return notices
+
+    def _kubernetes(self) -> pb.Kubernetes | None:
+        known = self.inventory
+        if known is None:
+            return None
+        return pb.Kubernetes(
+            synced=known.synced,
+            problem=known.problem,
+            pods=len(known.pods),
+            services=len(known.services),
+            nodes=len(known.nodes),
         )
 
     def _agent(self, node: Node) -> pb.AgentStatus:
@@ -124,6 +162,9 @@ class StatusBoard:
                 text=each.rule.text,
                 flow_hits=hits(each.id, agentlink_pb2.FLOWS),
                 packet_hits=hits(each.id, agentlink_pb2.PACKETS),
+                addresses=each.addresses[:_SHOWN_ADDRESSES],
+                address_count=len(each.addresses),
+                note="; ".join(each.notes),
             )
             for each in self.fleet.session.rules
         ]

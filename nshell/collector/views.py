@@ -18,7 +18,9 @@ WITH seen AS (
             OR (SrcPort IS DstPort AND SrcAddr > DstAddr) AS Up,
         (coalesce(Flags, 0) | coalesce(PktDropLatestFlags, 0)) & 258 AS Opening,
         TimeFlowRttNs, TimeHandshakeRttNs, TcpRetransmits, PktDropPackets,
-        PktDropLatestDropCause, TimeFlowStartMs, TimeFlowEndMs
+        PktDropLatestDropCause, TimeFlowStartMs, TimeFlowEndMs,
+        coalesce(SrcK8S_Namespace || '/', '') || SrcK8S_Name AS SrcName,
+        coalesce(DstK8S_Namespace || '/', '') || DstK8S_Name AS DstName
     FROM flow WHERE SrcAddr IS NOT NULL
 ), at_node AS (
     SELECT
@@ -33,7 +35,9 @@ WITH seen AS (
         max(TimeFlowRttNs) AS RttNs, max(TimeHandshakeRttNs) AS HandshakeNs,
         sum(TcpRetransmits) AS Retransmits, sum(PktDropPackets) AS Drops,
         group_concat(DISTINCT PktDropLatestDropCause) AS DropCauses,
-        min(TimeFlowStartMs) AS StartMs, max(TimeFlowEndMs) AS EndMs
+        min(TimeFlowStartMs) AS StartMs, max(TimeFlowEndMs) AS EndMs,
+        max(CASE WHEN Up THEN SrcName ELSE DstName END) AS HighName,
+        max(CASE WHEN Up THEN DstName ELSE SrcName END) AS LowName
     FROM seen GROUP BY HighAddr, HighPort, LowAddr, LowPort, Proto, Node
 ), pair AS (
     SELECT HighAddr, HighPort, LowAddr, LowPort, Proto,
@@ -46,7 +50,8 @@ WITH seen AS (
         max(RttNs) AS RttNs, max(HandshakeNs) AS HandshakeNs,
         max(Retransmits) AS Retransmits, sum(Drops) AS Drops,
         group_concat(DropCauses) AS DropCauses,
-        min(StartMs) AS StartMs, max(EndMs) AS EndMs, count(*) AS Nodes
+        min(StartMs) AS StartMs, max(EndMs) AS EndMs, count(*) AS Nodes,
+        max(HighName) AS HighName, max(LowName) AS LowName
     FROM at_node GROUP BY HighAddr, HighPort, LowAddr, LowPort, Proto
 ), told AS (
     SELECT
@@ -59,6 +64,8 @@ WITH seen AS (
         CASE WHEN Swapped THEN HighBytes ELSE LowBytes END AS BytesIn,
         CASE WHEN Swapped THEN LowPackets ELSE HighPackets END AS PacketsOut,
         CASE WHEN Swapped THEN HighPackets ELSE LowPackets END AS PacketsIn,
+        CASE WHEN Swapped THEN LowName ELSE HighName END AS ClientName,
+        CASE WHEN Swapped THEN HighName ELSE LowName END AS ServerName,
         RttNs, HandshakeNs, Retransmits, Drops, DropCauses, StartMs, EndMs, Nodes
     FROM pair
 )
@@ -68,33 +75,36 @@ SELECT ClientAddr, ClientPort, ServerAddr, ServerPort, Proto,
     Retransmits, Drops, DropCauses AS DropCause,
     (SELECT group_concat(Name, ', ') FROM dns_name WHERE Address = ClientAddr) AS ClientNames,
     (SELECT group_concat(Name, ', ') FROM dns_name WHERE Address = ServerAddr) AS ServerNames,
-    StartMs AS TimeStartMs, EndMs AS TimeEndMs, Nodes
+    StartMs AS TimeStartMs, EndMs AS TimeEndMs, Nodes, ClientName, ServerName
 FROM told
 """
 
 # Two nodes that see both ends see all of their traffic: the larger sum is it.
 _TOP_TALKERS = """
 WITH at_node AS (
-    SELECT SrcAddr, DstAddr, sum(Bytes) AS Bytes, sum(Packets) AS Packets
+    SELECT SrcAddr, DstAddr, sum(Bytes) AS Bytes, sum(Packets) AS Packets,
+        max(coalesce(SrcK8S_Namespace || '/', '') || SrcK8S_Name) AS SrcName,
+        max(coalesce(DstK8S_Namespace || '/', '') || DstK8S_Name) AS DstName
     FROM flow WHERE SrcAddr IS NOT NULL GROUP BY SrcAddr, DstAddr, Node
 ), pair AS MATERIALIZED (
-    SELECT SrcAddr, DstAddr, max(Bytes) AS Bytes, max(Packets) AS Packets
+    SELECT SrcAddr, DstAddr, max(Bytes) AS Bytes, max(Packets) AS Packets,
+        max(SrcName) AS SrcName, max(DstName) AS DstName
     FROM at_node GROUP BY SrcAddr, DstAddr
 ), way AS (
     SELECT SrcAddr AS Address, Bytes AS BytesSent, 0 AS BytesReceived,
-        Packets AS PacketsSent, 0 AS PacketsReceived, DstAddr AS Peer FROM pair
+        Packets AS PacketsSent, 0 AS PacketsReceived, DstAddr AS Peer, SrcName AS Name FROM pair
     UNION ALL
-    SELECT DstAddr, 0, Bytes, 0, Packets, SrcAddr FROM pair
+    SELECT DstAddr, 0, Bytes, 0, Packets, SrcAddr, DstName FROM pair
 ), talker AS (
     SELECT Address, sum(BytesSent) AS BytesSent, sum(BytesReceived) AS BytesReceived,
         sum(PacketsSent) AS PacketsSent, sum(PacketsReceived) AS PacketsReceived,
-        count(DISTINCT Peer) AS Peers
+        count(DISTINCT Peer) AS Peers, max(Name) AS Name
     FROM way GROUP BY Address
 )
 SELECT Address,
     (SELECT group_concat(Name, ', ') FROM dns_name WHERE Address = talker.Address) AS Names,
     BytesSent + BytesReceived AS Bytes, BytesSent, BytesReceived,
-    PacketsSent, PacketsReceived, Peers
+    PacketsSent, PacketsReceived, Peers, Name
 FROM talker ORDER BY BytesSent + BytesReceived DESC, Address
 """
 
@@ -106,7 +116,8 @@ SELECT Node, ServerAddr, Name, Type,
     coalesce(sum(Rcode <> 'NoError'), 0) AS Errors,
     group_concat(DISTINCT Rcode) AS Rcodes,
     round(avg(LatencyMs), 3) AS MeanMs, max(LatencyMs) AS MaxMs,
-    sum(Retries) AS Retries, max(TimeNs) AS TimeLastNs
+    sum(Retries) AS Retries, max(TimeNs) AS TimeLastNs,
+    max(coalesce(ServerK8S_Namespace || '/', '') || ServerK8S_Name) AS ServerName
 FROM dns GROUP BY Node, ServerAddr, Name, Type
 ORDER BY Unanswered > 0 DESC, MaxMs DESC, Exchanges DESC
 """
@@ -141,6 +152,8 @@ CONVERSATION = View(
         "TimeStartMs INTEGER first packet, ms since 1970",
         "TimeEndMs INTEGER last packet, ms since 1970",
         "Nodes INTEGER nodes that saw it",
+        "ClientName TEXT namespace/name of the client, or its node; NULL where not known",
+        "ServerName TEXT namespace/name of the server, or its node; NULL where not known",
     ),
     _CONVERSATION,
 )
@@ -157,6 +170,7 @@ TOP_TALKERS = View(
         "PacketsSent INTEGER packets that it sent",
         "PacketsReceived INTEGER packets sent to it",
         "Peers INTEGER addresses that it had to do with",
+        "Name TEXT namespace/name of the pod or service, or the node; NULL where not known",
     ),
     _TOP_TALKERS,
 )
@@ -177,6 +191,7 @@ DNS_SLOW = View(
         "MaxMs REAL longest latency, ms",
         "Retries INTEGER queries sent again",
         "TimeLastNs INTEGER last exchange, ns since 1970",
+        "ServerName TEXT namespace/name of the server, or its node; NULL where not known",
     ),
     _DNS_SLOW,
 )

@@ -4,9 +4,11 @@ line that says what is wrong. It knows nothing of BPF, RPC or storage."""
 from __future__ import annotations
 
 from nshell.filters.errors import FilterError
+from nshell.filters.needs import needs_cluster
 from nshell.filters.parse import parse_rule
 from nshell.filters.predicates import PREDICATES, Predicate
 from nshell.filters.rule import MAX_RULES, Direction, FlagMatch, Prefix, Range, Rule
+from nshell.filters.selectors import Labelled, Named, OwnedBy, Selectors
 from nshell.filters.words import split_words
 
 __all__ = [
@@ -15,10 +17,15 @@ __all__ = [
     "Direction",
     "FilterError",
     "FlagMatch",
+    "Labelled",
+    "Named",
+    "OwnedBy",
     "Predicate",
     "Prefix",
     "Range",
     "Rule",
+    "Selectors",
+    "needs_cluster",
     "parse_rule",
     "split_words",
 ]

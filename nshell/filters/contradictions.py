@@ -13,14 +13,18 @@ from nshell.filters.values import spell_protocol
 WITH_PORTS = frozenset({6, 17, 33, 132, 136})
 """TCP, UDP, DCCP, SCTP, UDP-Lite."""
 
+FULL = 128
+"""Length of the prefix that is one address."""
+
 _ICMP = {1: 4, 58: 6}  # protocol -> the IP version it belongs to
 _TCP = frozenset({6})
 
 
 def check(rule: Rule) -> None:
     """Raises FilterError for a rule that contradicts itself."""
+    ends(rule)
     families(rule)
-    ports = _named(rule, "port", "sport", "dport")
+    ports = _named(rule, "port", "sport", "dport") or "service" * bool(rule.selectors.service)
     icmp = _named(rule, "icmp_type", "icmp_code")
     flags = _named(rule, "tcp_flags")
     if icmp and (ports or flags):
@@ -33,6 +37,21 @@ def check(rule: Rule) -> None:
         _every_protocol(rule, _TCP, "has no TCP flags", flags)
 
 
+def ends(rule: Rule) -> tuple[str, ...]:
+    """What names an end of a packet, by one of its predicates: two at most."""
+    peer = "peer_cidr" if any(p.length < FULL for p in rule.peer) else "peer_ip"
+    found = (
+        *rule.selectors.of_pods[:1],
+        *(("service",) if rule.selectors.service else ()),
+        *(("cidr",) if rule.either else ()),
+        *((peer,) if rule.peer else ()),
+    )
+    if len(found) > 2:
+        listed = f"{', '.join(found[:-1])} and {found[-1]}"
+        raise FilterError(f"{listed} name {len(found)} ends: a packet has two")
+    return found
+
+
 def families(rule: Rule) -> frozenset[int]:
     """IP versions, 4 and 6, of the packets that addresses and protocol allow."""
     allowed = frozenset({4, 6})
@@ -41,7 +60,7 @@ def families(rule: Rule) -> frozenset[int]:
         ("src_cidr", rule.src),
         ("dst_cidr", rule.dst),
         ("cidr", rule.either),
-        ("peer_cidr" if any(p.length < 128 for p in rule.peer) else "peer_ip", rule.peer),
+        ("peer_cidr" if any(p.length < FULL for p in rule.peer) else "peer_ip", rule.peer),
         ("protocol", rule.protocol),
     )
     for name, values in ends:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from nshell.filters import values
+from nshell.filters import selectorvalues, values
 from nshell.filters.addresses import Network, parse_host, parse_network
 from nshell.filters.contradictions import check, families
 from nshell.filters.predicates import PREDICATES
 from nshell.filters.rule import Prefix, Rule
+from nshell.filters.selectors import Selectors
 from nshell.filters.words import Clauses, read_clauses
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def parse_rule(words: Sequence[str]) -> Rule:
         tcp_flags=_each(values.parse_tcp_flags, clauses.of("tcp_flags")),
         direction=_each(values.parse_direction, clauses.of("direction")),
         interface=_each(values.parse_interface, clauses.of("interface")),
+        selectors=_selectors(clauses),
     )
     known = families(rule)
     types = _each(lambda word: values.parse_icmp_type(word, known), clauses.of("icmp_type"))
@@ -66,6 +68,17 @@ def _networks(clauses: Clauses) -> dict[str, tuple[Network, ...]]:
     return found
 
 
+def _selectors(clauses: Clauses) -> Selectors:
+    return Selectors(
+        pod=_each(selectorvalues.parse_pod, clauses.of("pod")),
+        namespace=_each(selectorvalues.parse_namespace, clauses.of("namespace")),
+        service=_each(selectorvalues.parse_service, clauses.of("service")),
+        owner=_each(selectorvalues.parse_owner, clauses.of("owner")),
+        label=_each(selectorvalues.parse_label, clauses.of("label")),
+        node=_each(selectorvalues.parse_node, clauses.of("node")),
+    )
+
+
 def _prefixes(networks: Iterable[Network]) -> tuple[Prefix, ...]:
     return _unique(prefix for network in networks for prefix in network.prefixes)
 
@@ -85,6 +98,12 @@ def _text(rule: Rule, networks: dict[str, tuple[Network, ...]]) -> str:
         name: (network.text for network in found) for name, found in networks.items()
     }
     spelled |= {
+        "pod": map(selectorvalues.spell_named, rule.selectors.pod),
+        "namespace": rule.selectors.namespace,
+        "service": map(selectorvalues.spell_named, rule.selectors.service),
+        "owner": map(selectorvalues.spell_owner, rule.selectors.owner),
+        "label": map(selectorvalues.spell_label, rule.selectors.label),
+        "node": rule.selectors.node,
         "port": map(ports, rule.port),
         "sport": map(ports, rule.sport),
         "dport": map(ports, rule.dport),

@@ -1,4 +1,4 @@
-"""A filter as data, field for field the ``Rule`` that travels to the agents.
+"""A filter as data: but for selectors, field for field the ``Rule`` of the agents.
 
 What a rule means:
 
@@ -16,6 +16,10 @@ What a rule means:
   are known.
 - Every predicate but ``direction`` and ``interface`` asks for IPv4 or IPv6; a
   rule of these two alone also holds for ARP and whatever else passes.
+- ``selectors`` are names for one end, or two, that whoever knows the cluster puts
+  in place of addresses before agents see the rule. Together with ``either`` and
+  ``peer`` they name two ends at most: one alone is no matter which, two are
+  opposite ones.
 
 Rules are tried in order: of those that govern flows (or packets), the first that
 holds decides. Where none holds, the verdict is reject if any of them accepts,
@@ -27,8 +31,10 @@ reaches into it, so that the families never alias.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+
+from nshell.filters.selectors import Selectors
 
 MAX_RULES = 64
 """Rules in force at one time: the bits of the kernel's match vector."""
@@ -100,5 +106,6 @@ class Rule:
     direction: tuple[Direction, ...] = ()
     interface: tuple[str, ...] = ()
     """Names; ``*`` stands for any characters, ``?`` for one."""
+    selectors: Selectors = field(default_factory=Selectors)
     text: str = ""
     """What ``filter`` takes to make this rule again, in canonical order and spelling."""

@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING
 from nshell.filters.errors import FilterError, nearest, shown, suggestion
 from nshell.filters.names import PROTOCOL_ALIASES, PROTOCOLS
 from nshell.filters.predicates import PREDICATES
+from nshell.filters.selectorvalues import owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _VERDICTS = ("accept", "reject")
 _KINDS = ("flows", "packets")
+
+# Their values are names that others chose.
+_NAMING = ("pod", "namespace", "service", "owner", "label", "node")
 
 _CONNECTIVES: Mapping[str, str] = MappingProxyType(
     {
@@ -51,6 +55,19 @@ _FOREIGN: Mapping[str, str] = MappingProxyType(
         "dev": "interface",
         "iface": "interface",
         "ifname": "interface",
+        "ns": "namespace",
+        "namespaces": "namespace",
+        "project": "namespace",
+        "po": "pod",
+        "pods": "pod",
+        "svc": "service",
+        "services": "service",
+        "no": "node",
+        "nodes": "node",
+        "labels": "label",
+        "selector": "label",
+        "workload": "owner",
+        "controller": "owner",
     }
 )
 
@@ -84,7 +101,7 @@ def read_clauses(words: Sequence[str]) -> Clauses:
     values: dict[str, list[str]] = {}
     last = ""
     while at < len(words) and words[at].lower() != "for":
-        last = _predicate(words[at], after=last)
+        last = _predicate(words, at, after=last)
         found, at = _values(words, at + 1, last)
         values.setdefault(last, []).extend(found)
     if not values:
@@ -99,10 +116,10 @@ def _verdict(words: Sequence[str]) -> tuple[bool, int]:
     return first == "reject", int(first in _VERDICTS)
 
 
-def _predicate(word: str, *, after: str) -> str:
-    name = word.lower()
+def _predicate(words: Sequence[str], at: int, *, after: str) -> str:
+    name = words[at].lower()
     if name not in PREDICATES:
-        raise FilterError(_unknown(word, after))
+        raise FilterError(_unknown(words, at, after))
     return name
 
 
@@ -114,8 +131,7 @@ def _values(words: Sequence[str], at: int, predicate: str) -> tuple[list[str], i
     example = f"e.g. `filter {PREDICATES[predicate].example}`"
     if at >= len(words):
         raise FilterError(f"{predicate} needs a value, {example}")
-    word = words[at].lower()
-    if predicate != "interface" and (word in PREDICATES or word == "for"):
+    if not _may_be_value(words, at, predicate):
         raise FilterError(f"{predicate} needs a value before {shown(words[at])}, {example}")
     text = words[at]
     at += 1
@@ -126,6 +142,18 @@ def _values(words: Sequence[str], at: int, predicate: str) -> tuple[list[str], i
     if "" in found:
         raise FilterError(f"{predicate} has an empty value in {shown(text)}, {example}")
     return found, at
+
+
+def _may_be_value(words: Sequence[str], at: int, predicate: str) -> bool:
+    """Not where a predicate was meant; things may bear the name of one, if another follows."""
+    if predicate == "interface" or not _starts_clause(words[at]):
+        return True
+    after = words[at + 1] if at + 1 < len(words) else "for"
+    return predicate in _NAMING and (_starts_clause(after) or after.startswith(","))
+
+
+def _starts_clause(word: str) -> bool:
+    return word.lower() in PREDICATES or word.lower() == "for"
 
 
 def _kinds(words: Sequence[str]) -> tuple[bool, bool]:
@@ -151,12 +179,14 @@ def _nothing_to_match(words: Iterable[str]) -> str:
     return "filter needs a predicate, e.g. `filter port 443`"
 
 
-def _unknown(word: str, after: str) -> str:
+def _unknown(words: Sequence[str], at: int, after: str) -> str:
     """What to say of a word that stands where a predicate should."""
+    word = words[at]
     name = word.lower()
     if name in _VERDICTS:
         return f"{shown(word)} comes first: `filter {name} PREDICATE VALUE ...`"
-    return f"unknown predicate {shown(word)}: {_hint(name, after)}"
+    hint = _selector_hint(words, at, after) or _hint(name, after)
+    return f"unknown predicate {shown(word)}: {hint}"
 
 
 def _hint(name: str, after: str) -> str:
@@ -172,6 +202,27 @@ def _hint(name: str, after: str) -> str:
     if name in _FOREIGN:
         return f"did you mean {_FOREIGN[name]!r}?"
     return _nearest_or_all(name, after)
+
+
+def _selector_hint(words: Sequence[str], at: int, after: str) -> str:
+    """How a selector is written that stands there without its predicate; may be empty."""
+    word = words[at]
+    kind, slash, name = word.partition("/")
+    own = _FOREIGN.get(kind.lower(), kind.lower())
+    if slash and own in _NAMING:
+        return f"write it as `{own} {shown(name)[1:-1]}`"
+    owner = owner_of(kind)
+    if slash and owner:
+        return f"write it as `owner {owner}/{shown(name)[1:-1]}`"
+    if owner and word.lower() not in _FOREIGN:
+        follows = words[at + 1] if at + 1 < len(words) else "NAME"
+        return f"write it as `owner {owner}/{shown(follows)[1:-1]}`"
+    key, equals, _ = word.partition("=")
+    if equals and key and key.lower() not in {*PREDICATES, *_FOREIGN} and key[0].isalpha():
+        return f"write it as `label {shown(word)[1:-1]}`"
+    if slash and not after and word[0].isalpha() and word.islower():
+        return f"write it as `pod {shown(word)[1:-1]}`"
+    return ""
 
 
 def _nearest_or_all(name: str, after: str) -> str:

@@ -26,16 +26,20 @@ class WatchRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERVAL_MS_FIELD_NUMBER: _builtins.int
+    OBSERVE_FIELD_NUMBER: _builtins.int
     interval_ms: _builtins.int
     """0: 500"""
+    observe: _builtins.bool
+    """a look from outside: neither lease nor detachment know of it"""
     def __init__(
         self,
         *,
         interval_ms: _builtins.int = ...,
+        observe: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval_ms", b"interval_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval_ms", b"interval_ms", "observe", b"observe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -75,6 +79,8 @@ class Status(_message.Message):
     SHELLS_FIELD_NUMBER: _builtins.int
     LEASE_SECONDS_FIELD_NUMBER: _builtins.int
     KUBERNETES_FIELD_NUMBER: _builtins.int
+    KEPT_UNTIL_NS_FIELD_NUMBER: _builtins.int
+    NOTICES_FIELD_NUMBER: _builtins.int
     session: _builtins.str
     started_ns: _builtins.int
     now_ns: _builtins.int
@@ -114,6 +120,8 @@ class Status(_message.Message):
     """that are watching now"""
     lease_seconds: _builtins.int
     """without a shell, 0: for ever"""
+    kept_until_ns: _builtins.int
+    """an ended session goes then if no shell comes, 0: not by itself"""
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgentStatus]: ...
     @_builtins.property
@@ -127,6 +135,10 @@ class Status(_message.Message):
     @_builtins.property
     def kubernetes(self) -> Global___Kubernetes:
         """absent where no cluster is watched"""
+
+    @_builtins.property
+    def notices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """what went wrong with the session itself, one line each"""
 
     def __init__(
         self,
@@ -161,10 +173,12 @@ class Status(_message.Message):
         shells: _builtins.int = ...,
         lease_seconds: _builtins.int = ...,
         kubernetes: Global___Kubernetes | None = ...,
+        kept_until_ns: _builtins.int = ...,
+        notices: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["kubernetes", b"kubernetes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "detached", b"detached", "directory", b"directory", "dns_ports", b"dns_ports", "ended", b"ended", "ends_ns", b"ends_ns", "event_rows", b"event_rows", "features", b"features", "flow_rate", b"flow_rate", "flow_rows", b"flow_rows", "flows", b"flows", "generation", b"generation", "kubernetes", b"kubernetes", "lease_seconds", b"lease_seconds", "lost", b"lost", "max_bytes", b"max_bytes", "now_ns", b"now_ns", "packet_rate", b"packet_rate", "packet_rows", b"packet_rows", "packets", b"packets", "paused", b"paused", "rules", b"rules", "sampling", b"sampling", "session", b"session", "shells", b"shells", "snaplen", b"snaplen", "started_ns", b"started_ns", "stopping", b"stopping", "store_bytes", b"store_bytes", "store_limit_bytes", b"store_limit_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "detached", b"detached", "directory", b"directory", "dns_ports", b"dns_ports", "ended", b"ended", "ends_ns", b"ends_ns", "event_rows", b"event_rows", "features", b"features", "flow_rate", b"flow_rate", "flow_rows", b"flow_rows", "flows", b"flows", "generation", b"generation", "kept_until_ns", b"kept_until_ns", "kubernetes", b"kubernetes", "lease_seconds", b"lease_seconds", "lost", b"lost", "max_bytes", b"max_bytes", "notices", b"notices", "now_ns", b"now_ns", "packet_rate", b"packet_rate", "packet_rows", b"packet_rows", "packets", b"packets", "paused", b"paused", "rules", b"rules", "sampling", b"sampling", "session", b"session", "shells", b"shells", "snaplen", b"snaplen", "started_ns", b"started_ns", "stopping", b"stopping", "store_bytes", b"store_bytes", "store_limit_bytes", b"store_limit_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -272,6 +286,7 @@ class RuleStatus(_message.Message):
     PACKET_HITS_FIELD_NUMBER: _builtins.int
     ADDRESSES_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    ADDRESS_COUNT_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     text: _builtins.str
     """canonical, as `filter` would take it"""
@@ -280,6 +295,8 @@ class RuleStatus(_message.Message):
     packet_hits: _builtins.int
     note: _builtins.str
     """such as that its selectors match nothing yet"""
+    address_count: _builtins.int
+    """of all of them: only the first are listed"""
     @_builtins.property
     def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """that its selectors stand for now, and ports: "10.1.2.3:80" """
@@ -293,10 +310,11 @@ class RuleStatus(_message.Message):
         packet_hits: _builtins.int = ...,
         addresses: _abc.Iterable[_builtins.str] | None = ...,
         note: _builtins.str = ...,
+        address_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "flow_hits", b"flow_hits", "id", b"id", "note", b"note", "packet_hits", b"packet_hits", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address_count", b"address_count", "addresses", b"addresses", "flow_hits", b"flow_hits", "id", b"id", "note", b"note", "packet_hits", b"packet_hits", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -949,16 +967,20 @@ class DetachReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ENDS_NS_FIELD_NUMBER: _builtins.int
+    KEPT_UNTIL_NS_FIELD_NUMBER: _builtins.int
     ends_ns: _builtins.int
-    """when it ends at the latest"""
+    """when capturing stops at the latest, 0: it has"""
+    kept_until_ns: _builtins.int
+    """what it captured is kept until then"""
     def __init__(
         self,
         *,
         ends_ns: _builtins.int = ...,
+        kept_until_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends_ns", b"ends_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends_ns", b"ends_ns", "kept_until_ns", b"kept_until_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

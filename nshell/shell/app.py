@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from nshell.local import LocalOptions, LocalSession, Programs
 from nshell.shell import batch
 from nshell.shell.client import Client
 from nshell.shell.commands import build_registry
@@ -21,24 +20,31 @@ from nshell.shell.context import Context, Settings
 from nshell.shell.errors import CommandError, Failure, Interrupted, Refused, SessionLost
 from nshell.shell.exits import Exit
 from nshell.shell.interrupts import Interrupts
-from nshell.shell.live import Ending, Session, connect
+from nshell.shell.live import Ending, Host, Session
 from nshell.shell.monitor import Monitor
 from nshell.shell.runner import Runner
 from nshell.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from nshell.proto import session_pb2 as pb
 
-_READY_SECONDS = 60.0
+
+class MakeHost(Protocol):
+    """How the session of a run is made."""
+
+    def __call__(
+        self, *, notify: Callable[[str], None], on_failure: Callable[[BaseException], None]
+    ) -> Host:
+        """It has not been started; these are told what happens to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShellOptions:
     """What the command line asks for."""
 
-    local: LocalOptions
+    host: MakeHost
     scripts: tuple[batch.Script, ...] = ()
     """Empty: a reader types the commands."""
     format: str = "table"
@@ -63,38 +69,26 @@ class BatchFront:
         self.output.narrate(text)
 
     async def run(self, session: Session) -> None:
-        session.tasks.start(connect(session), name="connect")
-        await first_of(_ready(session), name="ready", unless=[session.ending.future])
         runner = Runner(session.context, self.output)
         words = session.context.registry.first_words()
         work = batch.run_scripts(runner, self._options.scripts, words=words)
         await first_of(work, name="scripts", unless=[session.ending.future])
 
 
-async def _ready(session: Session) -> None:
-    try:
-        async with asyncio.timeout(_READY_SECONDS):
-            await session.monitor.applied()
-    except TimeoutError:
-        raise SessionLost(f"no agent was ready within {_READY_SECONDS:g} s") from None
-
-
-async def run_shell(options: ShellOptions, *, programs: Programs | None = None) -> Exit:
+async def run_shell(options: ShellOptions) -> Exit:
     """The whole of it."""
     batch.use_plain_streams()
     ending = Ending()
     front = _front(options)
     interrupts = Interrupts()
-    with _signals(ending, interrupts) as hurry:
+    with _signals(ending, interrupts) as signals:
         async with Tasks("shell", on_error=ending.fail) as tasks:
-            local = LocalSession(
-                options.local, notify=front.notify, on_failure=ending.fail, programs=programs
-            )
-            hurry.append(local)
+            host = options.host(notify=front.notify, on_failure=ending.fail)
+            signals.hurry = host.kill
             session = _session(
-                options, front, local, ending=ending, tasks=tasks, interrupts=interrupts
+                options, front, host, ending=ending, tasks=tasks, interrupts=interrupts
             )
-            code, reply = await _run_and_close(session, front)
+            code, reply = await _run_and_close(session, front, signals)
     code = _judge(options, code, reply)
     if isinstance(front, BatchFront) and code is Exit.INTERRUPTED and front.output.stuck:
         os._exit(code)  # a thread still waits for a reader of stdout
@@ -129,14 +123,14 @@ def _front(options: ShellOptions) -> Front:
 def _session(
     options: ShellOptions,
     front: Front,
-    local: LocalSession,
+    host: Host,
     *,
     ending: Ending,
     tasks: Tasks,
     interrupts: Interrupts,
 ) -> Session:
-    client = Client()
-    monitor = Monitor(client, notify=front.notify)
+    client = Client(patient=bool(host.return_by))
+    monitor = Monitor(client, notify=front.notify, host=host)
     context = Context(
         client=client,
         monitor=monitor,
@@ -146,22 +140,28 @@ def _session(
         interrupts=interrupts,
         narrate=front.narrate,
         history=getattr(front, "history", tuple),
+        host=host,
     )
-    return Session(local, client, monitor, context, ending, tasks)
+    return Session(host, client, monitor, context, ending, tasks)
 
 
-async def _run_and_close(session: Session, front: Front) -> tuple[Exit, pb.StopReply | None]:
+async def _run_and_close(
+    session: Session, front: Front, signals: _Signals
+) -> tuple[Exit, pb.StopReply | None]:
     code, reply = Exit.NO_AGENT, None
     try:
         code = await _run(session, front)
     finally:
+        signals.closing()
         reply = await _close(session, lost_already=code in (Exit.NO_AGENT, Exit.USAGE))
     return code, reply
 
 
 async def _run(session: Session, front: Front) -> Exit:
     try:
-        await session.local.start()
+        await session.host.start()
+        ready = session.host.ready(session, alone=isinstance(front, BatchFront))
+        await first_of(ready, name="ready", unless=[session.ending.future])
         await front.run(session)
     except Failure as failure:
         batch.complain(batch.failure_line(failure))
@@ -187,17 +187,19 @@ async def _why(session: Session, error: SessionLost) -> SessionLost:
 
 async def _close(session: Session, *, lost_already: bool) -> pb.StopReply | None:
     """Stop the capture, end the children; the totals, if there were any."""
-    session.local.expect_end()
+    session.host.expect_end()
     session.monitor.quiet = True
     reply = None
-    if session.client.connected and not lost_already:
+    if session.client.detached is not None:
+        session.host.leave()
+    elif session.client.connected and not lost_already:
         try:
             reply = await session.client.stop()
         except (CommandError, SessionLost) as error:
             batch.complain(f"the session did not end in order: {error}")
     await session.tasks.close()
     await session.client.close()
-    await session.local.stop(orderly=reply is not None)
+    await session.host.stop(orderly=reply is not None)
     return reply
 
 
@@ -214,28 +216,47 @@ def _judge(options: ShellOptions, code: Exit, reply: pb.StopReply | None) -> Exi
     return code
 
 
-@contextmanager
-def _signals(ending: Ending, interrupts: Interrupts) -> Iterator[list[LocalSession]]:
-    """SIGINT, SIGTERM and SIGHUP end the run in order; a second one kills its children.
+class _Signals:
+    """SIGINT, SIGTERM and SIGHUP end the run in order; one more hurries.
 
     A command may take a SIGINT for itself.
     """
-    loop = asyncio.get_running_loop()
-    hurry: list[LocalSession] = []
 
-    def on_signal(number: int) -> None:
-        if number == signal.SIGINT and interrupts.offer():
+    NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self, ending: Ending, interrupts: Interrupts) -> None:
+        self._ending = ending
+        self._interrupts = interrupts
+        self._closing = False
+        self.hurry: Callable[[], None] = lambda: None
+        """Leave what is under way no time."""
+
+    def listen(self) -> None:
+        """From now on; a front end may take SIGINT away meanwhile."""
+        loop = asyncio.get_running_loop()
+        for number in self.NUMBERS:
+            loop.add_signal_handler(number, self._on_signal, number)
+
+    def closing(self) -> None:
+        """The end has begun: no command takes a SIGINT any more, no front end keeps it away."""
+        self._closing = True
+        self.listen()
+
+    def _on_signal(self, number: int) -> None:
+        if number == signal.SIGINT and not self._closing and self._interrupts.offer():
             return
-        if ending.future.done():
-            for session in hurry:
-                session.kill()
-        ending.fail(Interrupted(signal.Signals(number).name))
+        if self._ending.future.done():
+            self.hurry()
+        self._ending.fail(Interrupted(signal.Signals(number).name))
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in numbers:
-        loop.add_signal_handler(number, on_signal, number)
+
+@contextmanager
+def _signals(ending: Ending, interrupts: Interrupts) -> Iterator[_Signals]:
+    signals = _Signals(ending, interrupts)
+    signals.listen()
     try:
-        yield hurry
+        yield signals
     finally:
-        for number in numbers:
+        loop = asyncio.get_running_loop()
+        for number in signals.NUMBERS:
             loop.remove_signal_handler(number)

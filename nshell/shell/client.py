@@ -14,11 +14,12 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nshell.shell.errors import CommandError, SessionLost
+from nshell.shell.errors import CommandError, SessionLost, Unconnected
 from nshell.shell.values import Answer, Row
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     import grpc.aio
 
@@ -33,6 +34,11 @@ _OPTIONS = (
     # A proxy in the environment is none of a unix socket's business.
     ("grpc.enable_http_proxy", 0),
 )
+_OVER_NETWORK = (
+    # A peer that vanished without a word is noticed within these.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+)
 _STOP_SECONDS = 20.0
 _FEATURE_MS = 20_000
 """What a feature needs may still be compiling."""
@@ -41,10 +47,14 @@ _FEATURE_MS = 20_000
 class Client:
     """Calls to one collector; they wait until connect() has succeeded."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, patient: bool = False) -> None:
+        self._lost = Unconnected if patient else SessionLost
+        """What it means that the collector does not answer."""
         self._channel: grpc.aio.Channel | None = None
         self._stub: SessionAsyncStub | None = None
         self._connected = asyncio.Event()
+        self.detached: pb.DetachReply | None = None
+        """The session is to go on without us."""
 
     @property
     def connected(self) -> bool:
@@ -68,7 +78,7 @@ class Client:
         else:
             from nshell.shell import secure
 
-            self._channel = await secure.channel(address, tls, _OPTIONS)
+            self._channel = await secure.channel(address, tls, (*_OPTIONS, *_OVER_NETWORK))
             await secure.ready(self._channel, address, tls)
         self._stub = SessionStub(self._channel)
         self._connected.set()
@@ -78,25 +88,44 @@ class Client:
         if self._channel is not None:
             await self._channel.close()
 
+    @asynccontextmanager
+    async def _translated(self, call: Any, *, keep_open: bool = False) -> AsyncIterator[None]:
+        """Our errors for gRPC's, and the call cancelled when its user leaves early."""
+        import grpc.aio
+
+        goes_on = False
+        try:
+            yield
+            goes_on = keep_open
+        except grpc.aio.AioRpcError as error:
+            raise _ours(error, self._lost) from error
+        except grpc.aio.UsageError as error:
+            raise SessionLost("the connection to the collector is closed") from error
+        finally:
+            if not goes_on:
+                call.cancel()
+
     async def _calls(self) -> SessionAsyncStub:
         await self._connected.wait()
         if self._stub is None:
             raise SessionLost("the connection to the collector is closed")
         return self._stub
 
-    async def watch(self, *, interval_ms: int = 500) -> AsyncGenerator[pb.Status, None]:
-        """Status as it changes; the collector's lease runs on this call."""
+    async def watch(
+        self, *, interval_ms: int = 500, observe: bool = False
+    ) -> AsyncGenerator[pb.Status, None]:
+        """Status as it changes; the collector's lease runs on this, unless it observes alone."""
         from nshell.proto import session_pb2 as pb
 
         stub = await self._calls()
-        call = stub.Watch(pb.WatchRequest(interval_ms=interval_ms))
-        async with _translated(call):
+        call = stub.Watch(pb.WatchRequest(interval_ms=interval_ms, observe=observe))
+        async with self._translated(call):
             async for status in call:
                 yield status
 
     async def status(self) -> pb.Status:
         """The session as it is now."""
-        async with aclosing(self.watch()) as statuses:
+        async with aclosing(self.watch(observe=True)) as statuses:
             async for status in statuses:
                 return status
         raise SessionLost("the collector has ended the session")
@@ -107,11 +136,11 @@ class Client:
 
         stub = await self._calls()
         call = stub.Query(pb.QueryRequest(sql=sql, limit=limit))
-        async with _translated(call, keep_open=True):
+        async with self._translated(call, keep_open=True):
             first = await _next_reply(call)
             columns = tuple(first.columns) if first is not None else ()
         answer = Answer(columns, cancel=call.cancel)
-        answer.chunks = _chunks(call, first, answer)
+        answer.chunks = _chunks(call, first, answer, self._translated)
         return answer
 
     async def export(
@@ -122,7 +151,7 @@ class Client:
 
         stub = await self._calls()
         call = stub.Export(pb.ExportRequest(format=format_, where=where))
-        async with _translated(call):
+        async with self._translated(call):
             async for reply in call:
                 yield reply
 
@@ -131,7 +160,7 @@ class Client:
         from nshell.proto import session_pb2 as pb
 
         call = (await self._calls()).Describe(pb.DescribeRequest())
-        async with _translated(call):
+        async with self._translated(call):
             return await call
 
     @asynccontextmanager
@@ -145,7 +174,7 @@ class Client:
         request = pb.OverlayRequest(
             label=label, rules=[pb.Words(words=words) for words in rules], features=features
         )
-        async with _translated(call):
+        async with self._translated(call):
             # A call that was refused fails with its reason when it is read.
             with suppress(asyncio.InvalidStateError):
                 await call.write(request)
@@ -156,14 +185,23 @@ class Client:
         from nshell.proto import session_pb2 as pb
 
         call = (await self._calls()).Stop(pb.StopRequest(), timeout=_STOP_SECONDS)
-        async with _translated(call):
+        async with self._translated(call):
             return await call
+
+    async def detach(self) -> pb.DetachReply:
+        """Let the session go on without a shell, within its limits."""
+        from nshell.proto import session_pb2 as pb
+
+        call = (await self._calls()).Detach(pb.DetachRequest())
+        async with self._translated(call):
+            self.detached = await call
+            return self.detached
 
     async def _change(self, **change: Any) -> pb.ChangeReply:
         from nshell.proto import session_pb2 as pb
 
         call = (await self._calls()).Change(pb.ChangeRequest(**change))
-        async with _translated(call):
+        async with self._translated(call):
             return await call
 
     async def add_filter(self, words: Sequence[str]) -> pb.ChangeReply:
@@ -253,12 +291,15 @@ async def _next_reply(call: Any) -> pb.QueryReply | None:
 
 
 async def _chunks(
-    call: Any, first: pb.QueryReply | None, answer: Answer
+    call: Any,
+    first: pb.QueryReply | None,
+    answer: Answer,
+    translated: Callable[[Any], AbstractAsyncContextManager[None]],
 ) -> AsyncGenerator[Sequence[Row], None]:
     import msgpack
 
     reply = first
-    async with _translated(call):
+    async with translated(call):
         while reply is not None:
             answer.truncated = answer.truncated or reply.truncated
             answer.elapsed_ms = reply.elapsed_ms or answer.elapsed_ms
@@ -268,30 +309,12 @@ async def _chunks(
             reply = await _next_reply(call)
 
 
-@asynccontextmanager
-async def _translated(call: Any, *, keep_open: bool = False) -> AsyncIterator[None]:
-    """Our errors for gRPC's, and the call cancelled when its user leaves early."""
-    import grpc.aio
-
-    goes_on = False
-    try:
-        yield
-        goes_on = keep_open
-    except grpc.aio.AioRpcError as error:
-        raise _ours(error) from error
-    except grpc.aio.UsageError as error:
-        raise SessionLost("the connection to the collector is closed") from error
-    finally:
-        if not goes_on:
-            call.cancel()
-
-
-def _ours(error: grpc.aio.AioRpcError) -> Exception:
+def _ours(error: grpc.aio.AioRpcError, lost: type[Exception]) -> Exception:
     import grpc
 
     details = " ".join((error.details() or error.code().name.lower()).split())
     if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return SessionLost(f"the collector does not answer: {details}")
+        return lost(f"the collector does not answer: {details}")
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return CommandError("the collector did not answer in time")
     return CommandError(details)

@@ -52,6 +52,14 @@ def world_of(
         tables={t.name: {c.name: c.type for c in t.columns} for t in described.tables},
         functions=tuple(described.functions),
         interfaces=tuple(described.interfaces),
+        selectable={
+            "pod": tuple(described.pods),
+            "service": tuple(described.services),
+            "namespace": tuple(described.namespaces),
+            "owner": tuple(described.owners),
+            "label": tuple(described.labels),
+            "node": tuple(described.nodes),
+        },
         filters=filters,
         commands=commands,
     )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nshell.shell.client import Client
+    from nshell.shell.live import Host
     from nshell.shell.monitor import Monitor
     from nshell.shell.registry import Registry
 
@@ -38,3 +39,5 @@ class Context:
     """Says at once what a command that takes a while is doing."""
     history: Callable[[], Sequence[str]] = tuple
     """Lines typed so far, oldest first."""
+    host: Host | None = None
+    """Where the session runs."""

@@ -17,6 +17,10 @@ class SessionLost(Exception):  # noqa: N818 - an end, not a mistake
     """The capture behind the shell is gone; nothing can be asked any more."""
 
 
+class Unconnected(CommandError):  # noqa: N818 - a state, not a mistake
+    """The collector cannot be reached at the moment; others try to reach it again."""
+
+
 class Refused(SessionLost):
     """It never began: what the command line asks for cannot be had."""
 

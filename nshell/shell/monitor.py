@@ -11,7 +11,7 @@ import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from nshell.shell.errors import SessionLost
+from nshell.shell.errors import SessionLost, Unconnected
 from nshell.shell.escape import escape
 from nshell.shell.notices import Limiter, LossMeter, events
 
@@ -20,8 +20,15 @@ if TYPE_CHECKING:
 
     from nshell.proto import session_pb2 as pb
     from nshell.shell.client import Client
+    from nshell.shell.live import Host
 
 _GIVE_UP_SECONDS = 10.0
+"""Without a connection to a collector on this host."""
+_GIVE_UP_ENDLESS_SECONDS = 600.0
+"""To one that would wait for ever."""
+_TELL_SECONDS = 1.5
+"""A connection that is back by then was never away."""
+_LOOK_SECONDS = 3.0
 
 
 class Monitor:
@@ -33,6 +40,7 @@ class Monitor:
         *,
         notify: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        host: Host | None = None,
     ) -> None:
         self._client = client
         self._notify = notify
@@ -40,21 +48,49 @@ class Monitor:
         self._limiter = Limiter(clock)
         self._losses = LossMeter()
         self._changed = asyncio.Event()
+        self._host = host if host is not None and host.return_by else None
+        """A session that outlives a broken connection."""
         self._heard = 0.0
+        self._away = False
         self.status: pb.Status | None = None
         self.quiet = False
         """Nothing more is news: the session is being closed."""
 
     async def run(self) -> None:
         """Watch until cancelled; SessionLost when the collector stays away."""
-        self._heard = self._clock()
+        self._heard = looked = self._clock()
         while True:
             try:
                 await self._listen()
-            except SessionLost:
-                if self._clock() - self._heard > _GIVE_UP_SECONDS:
-                    raise
+            except (SessionLost, Unconnected) as error:
+                await self._without(str(error))
+            if self._host is not None and self._clock() - max(self._heard, looked) > _LOOK_SECONDS:
+                looked = self._clock()
+                if reason := await self._host.ended():
+                    raise SessionLost(reason)
             await asyncio.sleep(0.2)
+
+    async def _without(self, error: str) -> None:
+        """There is no connection: wait, or give up."""
+        silent = self._clock() - self._heard
+        if self._host is None:
+            if silent > _GIVE_UP_SECONDS:
+                raise SessionLost(error)
+            return
+        why = self._host.trouble() or error
+        if silent > self._patience():
+            self._host.lose()
+            raise SessionLost(
+                f"{why}: given up after {silent:.0f} s; where the session still runs,"
+                f" {self._host.return_by} leads back to it"
+            )
+        if silent > _TELL_SECONDS and not self._away and not self.quiet:
+            self._away = True
+            self._notify(f"no connection to the collector, trying again: {why}")
+
+    def _patience(self) -> float:
+        lease = self.status.lease_seconds if self.status is not None else 0
+        return lease or _GIVE_UP_ENDLESS_SECONDS
 
     async def _listen(self) -> None:
         async with aclosing(self._client.watch()) as statuses:
@@ -75,6 +111,9 @@ class Monitor:
         return self.status
 
     def _take(self, status: pb.Status) -> None:
+        if self._away:
+            self._away = False
+            self._notify("connected to the collector again")
         if self.status is not None and not self.quiet:
             for event in events(self.status, status):
                 self._limiter.offer(event)

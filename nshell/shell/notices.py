@@ -42,6 +42,10 @@ def events(before: pb.Status, now: pb.Status) -> Iterator[Event]:
             yield Event(f"agent {node}", f"agent on {node}: {escape(agent.error)}")
         for problem in set(agent.problems) - set(old.problems if old else ()):
             yield Event(f"problem {node}", f"agent on {node}: {escape(problem)}")
+    if now.ended and not before.ended:
+        yield Event("ended", f"capturing has ended: {escape(now.ended)}")
+    for notice in set(now.notices) - set(before.notices):
+        yield Event("notice", escape(notice))
     if now.stopping and not before.stopping:
         yield Event("stopping", "the collector is ending the session")
 

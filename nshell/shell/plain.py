@@ -10,7 +10,6 @@ from nshell.shell import batch
 from nshell.shell.errors import Failure
 from nshell.shell.interactive import converse, on_interrupt
 from nshell.shell.lines import LineReader
-from nshell.shell.live import connect
 from nshell.shell.runner import Runner
 from nshell.shell.script import is_finished
 
@@ -37,7 +36,7 @@ class PlainFront:
         batch.complain(text)
 
     async def run(self, session: Session) -> None:
-        session.tasks.start(connect(session), name="connect")
+        session.begin()
         runner = Runner(session.context, batch.BatchOutput())
         await converse(self, runner, unless=[session.ending.future])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession, print_formatted_text
@@ -35,11 +36,14 @@ if TYPE_CHECKING:
     from nshell.proto import session_pb2 as pb
     from nshell.shell.kinds import World
     from nshell.shell.live import Session
-from nshell.shell.live import connect
 
 PROMPT = "netobserv> "
 CONTINUED = "... "
 _REFRESH_SECONDS = 0.5
+_NAMES_POLL_SECONDS = 1.0
+_NAMES_SECONDS = 15.0
+_NAMES_LOCAL_SECONDS = 60.0
+"""Without a cluster: only interfaces may be new."""
 _KEYWORDS = (
     "accept", "reject", "for", "where", "until", "timeout", "on", "off", "flows", "packets",
     "list", "add", "del", "replace", "clear", "pcap", "pcapng", "csv", "json", "db", *FEATURES,
@@ -111,7 +115,7 @@ class PromptFront:
 
     async def run(self, session: Session) -> None:
         self._prompt = self._build(session)
-        with patch_stdout(), stderr_aside(session.local.open_log("shell.err")):
+        with patch_stdout(), stderr_aside(session.host.open_log("shell.err")):
             session.tasks.start(self._connect(session), name="connect")
             runner = Runner(session.context, self._output)
             await converse(self, runner, unless=[session.ending.future])
@@ -169,10 +173,33 @@ class PromptFront:
         """gRPC and what it brings are imported once the prompt is on the screen."""
         await self._drawn.wait()
         session.tasks.start(self._describe(session), name="describe")
-        await connect(session)
+        session.begin()
 
     async def _describe(self, session: Session) -> None:
-        try:
-            self._described = await session.client.describe()
-        except (CommandError, SessionLost) as error:
-            logging.getLogger(__name__).warning("no completion of tables: %s", error)
+        """Keep what completion knows up to date; the prompt never waits for it."""
+        problem = ""
+        while True:
+            before = _counts(session)
+            try:
+                self._described = await session.client.describe()
+                problem = ""
+            except (CommandError, SessionLost) as error:
+                if problem != str(error):
+                    problem = str(error)
+                    logging.getLogger(__name__).warning("no completion of names: %s", problem)
+            await _news_of_names(session, before)
+
+
+async def _news_of_names(session: Session, before: bytes) -> None:
+    """Return when pods have come or gone, and from time to time: others take their place."""
+    deadline = time.monotonic() + (_NAMES_SECONDS if before else _NAMES_LOCAL_SECONDS)
+    while True:
+        await asyncio.sleep(_NAMES_POLL_SECONDS)
+        if _counts(session) != before or time.monotonic() > deadline:
+            return
+
+
+def _counts(session: Session) -> bytes:
+    """What the latest status says of the cluster, nothing where there is none."""
+    status = session.monitor.status
+    return status.kubernetes.SerializeToString() if status is not None else b""

@@ -38,14 +38,28 @@ def status_text(status: pb.Status) -> str:
         "store": f"{human_bytes(status.store_bytes)}{limit}",
         "directory": escape(status.directory),
     }
+    if limits := _limits(status):
+        lines["limits"] = limits
+    if status.notices:
+        lines["notices"] = "; ".join(map(escape, status.notices))
     width = max(map(len, lines))
     return "\n".join(f"{label:<{width}}  {value}" for label, value in lines.items())
 
 
 def capturing(status: pb.Status) -> str:
-    """ "flows and packets", "nothing", "flows (paused)"."""
+    """ "flows and packets", "nothing", "flows (paused)", "flows (ended: max-time reached)"."""
     kinds = [kind for kind, on in (("flows", status.flows), ("packets", status.packets)) if on]
-    return (" and ".join(kinds) or "nothing") + (" (paused)" if status.paused else "")
+    over = f" (ended: {escape(status.ended)})" if status.ended else ""
+    return (" and ".join(kinds) or "nothing") + (over or (" (paused)" if status.paused else ""))
+
+
+def _limits(status: pb.Status) -> str:
+    """What ends capturing, empty where nothing does."""
+    left = (status.ends_ns - status.now_ns) / 1e9
+    limits = [f"{human_elapsed(left)} left"] if status.ends_ns and not status.ended else []
+    if status.max_bytes:
+        limits.append(f"{human_bytes(status.max_bytes)} stored")
+    return ", ".join(limits)
 
 
 def elapsed(status: pb.Status) -> str:

@@ -81,8 +81,8 @@ def holds(rule: Rule, packet: Packet) -> bool:
     )
     flags, masks = packet.tcp_flags, rule.tcp_flags
     return (
-        (not rule.src or _within(packet.src, rule.src))
-        and (not rule.dst or _within(packet.dst, rule.dst))
+        (not rule.src or within(packet.src, rule.src))
+        and (not rule.dst or within(packet.dst, rule.dst))
         and _ends(rule, packet)
         and all(not ranges or any(_among(n, ranges) for n in those) for those, ranges in numbers)
         and (not masks or (flags is not None and any(flags & m.mask == m.value for m in masks)))
@@ -95,12 +95,12 @@ def _ends(rule: Rule, packet: Packet) -> bool:
     one, other = rule.either, rule.peer
     pairs = ((packet.src, packet.dst), (packet.dst, packet.src))
     return any(
-        (not one or _within(this, one)) and (not other or _within(that, other))
+        (not one or within(this, one)) and (not other or within(that, other))
         for this, that in pairs
     )
 
 
-def _within(address: bytes | None, prefixes: Iterable[Prefix]) -> bool:
+def within(address: bytes | None, prefixes: Iterable[Prefix]) -> bool:
     return address is not None and any(
         (_number(address) ^ _number(p.address)) >> (128 - p.length) == 0 for p in prefixes
     )

@@ -76,6 +76,39 @@ class Api:
             return False
         return True
 
+    def items(self, version: str, kind: str, **query: str) -> list[Object]:
+        """All of a kind, or those that `namespace` and `label_selector` leave."""
+        found = self.client.resources.get(api_version=version, kind=kind).get(**query)
+        return list(found.to_dict()["items"])
+
+    def text(self, path: str) -> str:
+        """What is no object, such as a log."""
+        answer = self.client.client.call_api(
+            path, "GET", auth_settings=["BearerToken"], response_type="str", _preload_content=False
+        )
+        return str(answer[0].data.decode())
+
+    def watch(self, version: str, kind: str, **query: Any) -> Iterator[tuple[str, Object]]:
+        """Events as they come: (ADDED, MODIFIED or DELETED; the object)."""
+        resource = self.client.resources.get(api_version=version, kind=kind)
+        for event in resource.watch(**query):
+            yield event["type"], event["object"].to_dict()
+
+    def patch(self, item: Object) -> None:
+        """Merge into what is there; None takes a value away."""
+        self._kind(item).patch(
+            body=item, name=item["metadata"]["name"],
+            namespace=item["metadata"].get("namespace"),
+            content_type="application/merge-patch+json",
+        )  # fmt: skip
+
+    def label_node(self, name: str, label: str, value: str | None) -> None:
+        """None takes the label off."""
+        labels = {label: value}
+        self.patch(
+            {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+        )
+
     def wait_gone(self, item: Object) -> None:
         deadline = time.monotonic() + _GONE_SECONDS
         while self.exists(item):

@@ -61,6 +61,7 @@ async def running(
     settings: Settings | None = None,
     limit_bytes: int = DEFAULT_LIMIT_BYTES,
     queue_bytes: int = DEFAULT_QUEUE_BYTES,
+    kubernetes: bool = False,
 ) -> AsyncIterator[Collector]:
     """A collector in this process, without a lease."""
     options = Options(
@@ -69,6 +70,7 @@ async def running(
         name="test",
         lease_seconds=0,
         store_limit_bytes=limit_bytes,
+        kubernetes=kubernetes,
     )
     rules = [parse_rule(split_words(text)) for text in filters]
     session = Session(settings or Settings(packets=True), rules)

@@ -81,6 +81,8 @@ class Agent:
     """What it still sends when told to stop."""
     states: list[agent_pb.DesiredState] = field(default_factory=list)
     stopped: str = ""
+    memo: bytes = b""
+    """What the collector gave it to keep."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -126,6 +128,8 @@ class Agent:
                     collector_ns=message.ping.collector_ns, agent_ns=time.time_ns()
                 )
                 await self.send(pong=pong)
+            case "memo":
+                self.memo = message.memo
             case "stop":
                 self.stopped = message.stop.reason
                 for drained in self.drains:
@@ -173,6 +177,7 @@ async def connected_agent(
     listed: agent_pb.InterfaceList | None = None,
     acknowledges: bool = True,
     credentials: grpc.ChannelCredentials | None = None,
+    memo: bytes = b"",
 ) -> AsyncIterator[Agent]:
     """An agent that has said hello and listed its interfaces."""
     async with channel(target, credentials) as opened:
@@ -195,6 +200,7 @@ async def connected_agent(
                 flow_capacity=100_000,
                 ring_bytes=1 << 20,
                 features=[agent_pb.Feature(name="dns", available=False, reason="not built in")],
+                memo=memo,
             )
         )
         await agent.send(interfaces=listed or default_interfaces())

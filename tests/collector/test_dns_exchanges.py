@@ -163,7 +163,8 @@ def test_an_answered_exchange_has_every_value_in_its_column() -> None:
         "Generation": 1,
         "FilterId": 7,
     }
-    assert tuple(row) == schema.DNS.names
+    # Who had the addresses is known elsewhere.
+    assert tuple(row) == tuple(name for name in schema.DNS.names if "K8S_" not in name)
 
 
 def test_id_zero_and_a_latency_below_a_millisecond_are_values() -> None:

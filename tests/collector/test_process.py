@@ -80,6 +80,11 @@ def run_refused(directory: Path, *arguments: str) -> str:
             ["--filter", "port 80"] * 65,
             "netobserv-collector: 64 filters are the limit: delete one first, see `filter list`",
         ),
+        (
+            ["--filter", "pod shop/web"],
+            "netobserv-collector: pod needs a cluster session: here a filter takes addresses, "
+            "such as `peer_ip`",
+        ),
     ],
 )
 def test_a_wrong_option_is_one_line_and_makes_nothing(

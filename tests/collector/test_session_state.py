@@ -6,7 +6,7 @@ import pytest
 
 from nshell.collector.messages import desired_state
 from nshell.collector.session import ChangeError, Session, Settings
-from nshell.filters import FilterError, parse_rule
+from nshell.filters import MAX_RULES, FilterError, parse_rule
 
 
 def words(text: str) -> list[str]:
@@ -178,3 +178,20 @@ def test_more_addresses_than_an_agent_holds_are_refused_and_nothing_changes() ->
     with pytest.raises(ChangeError, match=r"80,000 addresses .* 65,536 are the limit"):
         session.add_filter(["peer_ip", ",".join(hosts)])
     assert session.present == before
+
+
+def test_own_traffic_is_left_out_before_any_filter_and_takes_the_place_of_none() -> None:
+    own = parse_rule(["reject", "cidr", "10.1.2.3"])
+    session = Session(Settings(), own=[own])
+    assert [each.rule for each in session.present.rules] == [own]
+    session.add_filter(["port", "80"])
+    assert [each.id for each in session.present.rules] == [0, 1]
+    assert [each.id for each in session.rules] == [1]
+    overlay = session.lay("why", [parse_rule(["port", "53"])], ["drops"])
+    assert session.present.rules[0].rule == own
+    session.lift(overlay)
+    for port in range(1, MAX_RULES):
+        session.add_filter(["port", str(port)])
+    assert len(session.rules) == len(session.present.rules) == MAX_RULES
+    session.clear_filters()
+    assert [each.rule for each in session.present.rules] == [own]

@@ -114,7 +114,26 @@ def test_both_directions_of_a_conversation_are_one_row(capture: Capture) -> None
         "TimeStartMs": 900,
         "TimeEndMs": 5000,
         "Nodes": 1,
+        "ClientName": None,
+        "ServerName": None,
     }
+
+
+def test_views_name_who_had_the_addresses_as_the_rows_do(capture: Capture) -> None:
+    client = {"SrcK8S_Namespace": "team", "SrcK8S_Name": "web-1"}
+    server = {"SrcK8S_Name": "node1"}
+    capture.add(
+        "flow",
+        flow(CLIENT, SERVER, 40000, 443, **client),
+        flow(SERVER, CLIENT, 443, 40000, **server),
+    )
+    capture.add("dns", {"ServerAddr": SERVER, "ServerK8S_Name": "dns", "ServerK8S_Namespace": "x"})
+    assert capture.rows("conversation", "ClientName", "ServerName") == [("team/web-1", "node1")]
+    assert sorted(capture.rows("top_talkers", "Address", "Name")) == [
+        (CLIENT, "team/web-1"),
+        (SERVER, "node1"),
+    ]
+    assert capture.rows("dns_slow", "ServerName") == [("x/dns",)]
 
 
 def test_what_no_feature_observed_is_null_in_a_conversation(capture: Capture) -> None:
@@ -182,9 +201,9 @@ def test_top_talkers_come_by_their_bytes(capture: Capture) -> None:
     )
     capture.add("dns_name", {"Address": SERVER, "Name": "www.example"})
     assert capture.rows("top_talkers", "*") == [
-        (SERVER, "www.example", 1055, 50, 1005, 2, 4, 2),
-        (CLIENT, None, 1050, 1000, 50, 3, 2, 1),
-        ("10.0.0.3", None, 5, 5, 0, 1, 0, 1),
+        (SERVER, "www.example", 1055, 50, 1005, 2, 4, 2, None),
+        (CLIENT, None, 1050, 1000, 50, 3, 2, 1, None),
+        ("10.0.0.3", None, 5, 5, 0, 1, 0, 1, None),
     ]
 
 

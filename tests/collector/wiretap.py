@@ -151,15 +151,15 @@ def flow_batch(flows: Sequence[Flow], *, generation: int = 1) -> pb.FlowBatch:
     )
 
 
-def many_flows(count: int, *, seed: int = 1, generation: int = 1) -> pb.FlowBatch:
-    """A drained flow map of many different flows."""
+def many_flows(count: int, *, seed: int = 1, generation: int = 1, spread: int = 16) -> pb.FlowBatch:
+    """A drained flow map of many different flows; each end has spread * 256 addresses."""
     random = np.random.default_rng(seed)
     keys = np.zeros(count, FLOW_KEY)
     for end in ("src", "dst"):
         keys[end][:, 10:12] = 0xFF
         keys[end][:, 12:] = random.integers(0, 256, (count, 4))
         keys[end][:, 12], keys[end][:, 13] = 10, 1 + (end == "dst")
-        keys[end][:, 14] %= 16  # 4096 addresses at each end
+        keys[end][:, 14] %= spread
     keys["sport"] = random.integers(1024, 65536, count)
     keys["dport"] = random.choice([53, 80, 443, 8080], count)
     keys["proto"] = random.choice([6, 6, 6, 17], count)

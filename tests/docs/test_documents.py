@@ -51,7 +51,9 @@ def test_every_make_target_in_the_readme_exists() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/what-happened.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/what-happened.md", "docs/kubernetes.md"]
+)
 def test_the_files_that_a_document_names_are_there(document: str) -> None:
     path = ROOT / document
     for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):

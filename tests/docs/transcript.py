@@ -112,15 +112,20 @@ class Exchange:
 
 
 def run(where: network.Host, commands: Sequence[str], folder: Path) -> list[Exchange]:
+    """Each command of a local session with what it printed."""
+    words = where.words("env", "TERM=dumb", NETOBSERV, "shell", "--local", "-i", "eth0",
+                        "--packets")  # fmt: skip
+    return converse(words, commands, folder)
+
+
+def converse(words: Sequence[str], commands: Sequence[str], folder: Path) -> list[Exchange]:
     """Each command with what it printed, on stdout and stderr alike.
 
     On a terminal, so that a command that fails does not end the session, and a
     dumb one, so that what comes is lines.
     """
-    words = where.words("env", "TERM=dumb", NETOBSERV, "shell", "--local", "-i", "eth0",
-                        "--packets")  # fmt: skip
-    child = pexpect.spawn(words[0], words[1:], cwd=str(folder), encoding="utf-8", timeout=30,
-                          dimensions=(50, 200), echo=False)  # fmt: skip
+    child = pexpect.spawn(words[0], list(words[1:]), cwd=str(folder), encoding="utf-8",
+                          timeout=60, dimensions=(50, 200), echo=False)  # fmt: skip
     child.expect_exact(PROMPT)
     time.sleep(READING_SECONDS)
     exchanges = []

@@ -106,10 +106,16 @@ def test_a_wrong_option_is_status_2_before_anything_starts(
     assert all(word in done.stderr for word in named), done.stderr
 
 
-def test_without_local_it_says_what_this_release_does() -> None:
+def test_without_a_cluster_it_says_so_and_what_there_is_besides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
     done = once(None, "shell")
-    assert done.returncode == 2
-    assert "--local" in done.stderr
+    assert done.returncode == 3
+    assert done.stderr.startswith("netobserv: no kubeconfig: ")
+    assert done.stderr.endswith(" netobserv shell --local\n")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("capability", ["bpf,-sys_admin", "net_admin,-sys_admin"])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 from nshell import cli
 from nshell.local import Programs
-from nshell.shell import app, needs
+from nshell.shell import needs
 
 PROGRAMS = Programs(
     collector=(sys.executable, "-m", "tests.shell.fake_collector"),
@@ -16,7 +15,7 @@ PROGRAMS = Programs(
 
 
 def main() -> None:
-    cli._run = lambda options: asyncio.run(app.run_shell(options, programs=PROGRAMS))
+    cli._programs = lambda: PROGRAMS
     needs.missing = lambda: ""  # type: ignore[misc, assignment]
     cli.main()
 

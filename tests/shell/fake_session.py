@@ -64,6 +64,8 @@ class Capture:
     """Nodes where features do not work: "NAME: why", of each."""
     overlay: pb.OverlayRequest | None = None
     """What is laid over it."""
+    pods: list[str] = field(default_factory=list)
+    """NAMESPACE/NAME; none: there is no cluster."""
     break_export: bool = False
     calls: list[str] = field(default_factory=list)
 
@@ -84,6 +86,7 @@ class FakeSession(SessionServicer):
         self._db = sqlite3.connect(":memory:", check_same_thread=False)
         self._db.executescript(_SCHEMA)
         self._db.create_function("lose", 1, self._lose)
+        self._db.create_function("appear", 1, self._appear)
         self._db.execute("PRAGMA query_only = 1")
         self._started = time.time_ns()
 
@@ -101,6 +104,10 @@ class FakeSession(SessionServicer):
         self._db.execute(sql)
         self._db.commit()
         self._db.execute("PRAGMA query_only = 1")
+
+    def _appear(self, pod: str) -> int:
+        self.capture.pods.append(pod)
+        return len(self.capture.pods)
 
     def _lose(self, count: int) -> int:
         self.capture.lost += count
@@ -147,6 +154,9 @@ class FakeSession(SessionServicer):
             )
         for number, text in capture.rules.items():
             status.rules.add(id=number, text=text, flow_hits=7, packet_hits=9)
+        if capture.pods:
+            status.kubernetes.synced = True
+            status.kubernetes.pods = len(capture.pods)
         return status
 
     async def Watch(self, request: pb.WatchRequest, context: _Context) -> AsyncIterator[pb.Status]:
@@ -291,7 +301,9 @@ class FakeSession(SessionServicer):
 
     def describe(self) -> pb.Description:
         """Tables and columns as they are in the store."""
-        described = pb.Description(functions=["in_cidr", "ip_name"], interfaces=["eth0", "eth1"])
+        described = pb.Description(
+            functions=["in_cidr", "ip_name"], interfaces=["eth0", "eth1"], pods=self.capture.pods
+        )
         for name in ("flow", "packet", "loss"):
             table = described.tables.add(name=name, summary=f"the {name} table", rows=2)
             for _, column, type_, *_ in self._db.execute(
@@ -299,6 +311,10 @@ class FakeSession(SessionServicer):
             ):
                 table.columns.add(name=column, type=type_, summary="")
         return described
+
+    async def Detach(self, request: pb.DetachRequest, context: _Context) -> pb.DetachReply:
+        self.capture.calls.append("Detach")
+        return pb.DetachReply(ends_ns=time.time_ns() + 3600 * 10**9)
 
     async def Stop(self, request: pb.StopRequest, context: _Context) -> pb.StopReply:
         self.capture.calls.append("Stop")

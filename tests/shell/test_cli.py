@@ -64,9 +64,20 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ("shell", "this release captures on this host only: netobserv shell --local"),
+        ("shell --dir /tmp", "--dir is for a session with --local"),
+        ("shell --store-limit 5Gi", "--store-limit: a collector on a cluster has room for 4Gi"),
+        ("shell --session Mine", "Invalid value for '--session': 'Mine' cannot name a session: "
+                                 "lowercase letters, digits and '-', no '-' at an end, at most 40: "
+                                 "did you mean 'mine'?"),
+        ("shell --local --context kind", "--context is for a session on a cluster"),
+        ("shell --local -l zone=a", "--node-label is for a session on a cluster"),
+        ("shell --local --node a --node b", "--node: with --local it is the name of this host, so "
+                                            "there is one"),
+        ("shell --local --max-time 90", "Invalid value for '--max-time': '90' is not a duration: "
+                                        "did you mean 90s?"),
+        ("attach --local", "No such option '--local'"),
         ("shel", "No such command 'shel'. Did you mean 'shell'?"),
-        ("shell --lcal", "No such option '--lcal'. Did you mean '--local'?"),
+        ("shell --lokal", "No such option '--lokal'. Did you mean '--local'?"),
         ("shell --local --snaplen x", "Invalid value for '--snaplen': 'x' is not a whole number "
                                       "from 0 to 262,144"),
         ("shell --local --ring-bytes 64MB", "Invalid value for '--ring-bytes': '64MB' has no known "

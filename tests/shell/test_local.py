@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nshell.capturing import CaptureOptions
 from nshell.local import LocalOptions, LocalSession
 from nshell.shell import workdir
 from nshell.shell.client import Client
@@ -87,9 +88,11 @@ async def test_both_run_apart_from_the_terminal_and_end_with_the_session(base: P
 def test_options_become_arguments_of_the_right_child(base: Path) -> None:
     work = workdir.create(base)
     options = LocalOptions(
-        node="n", interfaces=("eth0", "veth*"), filters=("port 80",), flows=False, packets=True,
-        snaplen=96, sampling=10, flow_capacity=5, ring_bytes=4096, tcx_anchor="head",
-        attach="tcx", store_limit=1 << 30, directory=Path("/keep"),
+        node="n", directory=Path("/keep"), capture=CaptureOptions(
+            interfaces=("eth0", "veth*"), filters=("port 80",), flows=False, packets=True,
+            snaplen=96, sampling=10, flow_capacity=5, ring_bytes=4096, tcx_anchor="head",
+            attach="tcx", store_limit=1 << 30,
+        ),
     )  # fmt: skip
     assert options.collector_arguments(work) == [
         f"--listen=unix:{work.path}/s", "--directory=/keep", f"--session={work.name}",
@@ -97,8 +100,8 @@ def test_options_become_arguments_of_the_right_child(base: Path) -> None:
         "--no-flows", "--snaplen=96", "--sampling=10",
     ]  # fmt: skip
     assert options.agent_arguments(work) == [
-        f"--connect=unix:{work.path}/s", "--node=n", "--interface=eth0", "--interface=veth*",
-        "--lease=5", "--flow-capacity=5", "--ring-bytes=4096", "--tcx-anchor=head",
+        f"--connect=unix:{work.path}/s", "--node=n", "--lease=5", "--interface=eth0",
+        "--interface=veth*", "--flow-capacity=5", "--ring-bytes=4096", "--tcx-anchor=head",
         "--attach=tcx",
     ]  # fmt: skip
     work.remove()

@@ -91,6 +91,21 @@ def test_a_notice_appears_above_a_half_typed_line_and_does_not_break_it(
     terminal.wait_for("filter 1 added: port 80")
 
 
+def test_pods_that_appear_are_completed_soon(terminal: Terminal) -> None:
+    terminal.type("SELECT appear('shop/web-1')\n")
+    terminal.wait_for("1 row in")
+    terminal.type("SELECT appear('shop/web-2')\n")
+
+    def offered() -> bool:
+        terminal.type("filter pod shop/\t")
+        terminal.wait_for(f"{PROMPT} filter pod shop/")
+        shown = any("web-2" in line for line in terminal.screen() if "SELECT" not in line)
+        terminal.type("\x03")
+        return shown
+
+    terminal.wait_until(offered, "the new pods to be offered")
+
+
 def test_loss_is_told_and_stands_in_the_toolbar(terminal: Terminal) -> None:
     terminal.type("SELECT lose(1204)\n")
     terminal.wait_for("lost 1,204 more, 1,204 in all: `losses` says where")

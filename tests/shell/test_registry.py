@@ -26,6 +26,14 @@ WORLD = World(
     },
     functions=("in_cidr",),
     interfaces=("eth0", "wlan0"),
+    selectable={
+        "pod": ("kube-system/dns-1", "shop/web-1", "shop/web-2"),
+        "service": ("shop/web",),
+        "namespace": ("kube-system", "shop"),
+        "owner": ("deployment/web",),
+        "label": ("app=web", "tier=front"),
+        "node": ("node1", "node2"),
+    },
     filters={1: "port 80", 12: "port 443"},
     commands={"filter": "", "filter add": "", "export pcap": "", "status": ""},
 )
@@ -146,7 +154,7 @@ def test_commands_are_completed_with_their_summaries() -> None:
 
 
 def test_second_words_and_predicates_are_completed() -> None:
-    assert offered("filter l") == ["list"]
+    assert offered("filter l") == ["list", "label"]
     assert {"add", "accept", "reject", "peer_ip"} <= set(offered("filter "))
     assert offered("filter pee") == ["peer_ip", "peer_cidr"]
     assert offered("export pcapn") == ["pcapng"]
@@ -167,6 +175,29 @@ def test_values_of_a_predicate_are_completed_after_a_comma_too() -> None:
     assert offered("filter interface e") == ["eth0"]
     found = build_registry().complete("filter interface eth0,w", WORLD)
     assert [(c.text, c.replaces) for c in found] == [("wlan0", 1)]
+
+
+def test_pods_are_completed_by_their_namespace_first_then_by_name() -> None:
+    assert offered("filter pod ")[:2] == ["kube-system/", "shop/"]
+    assert "shop/web-2" in offered("filter pod ")
+    assert offered("filter pod sh") == ["shop/", "shop/web-1", "shop/web-2"]
+    assert offered("filter pod shop/") == ["shop/web-1", "shop/web-2"]
+    assert offered("filter pod we") == ["web-1", "web-2"]
+    assert offered("filter service shop/w") == ["shop/web"]
+
+
+def test_selectors_are_completed_in_a_list_with_what_is_not_in_it_yet() -> None:
+    assert offered("filter pod shop/web-1,shop/") == ["shop/web-2"]
+    assert offered("filter namespace shop,") == ["kube-system"]
+    found = build_registry().complete("filter node node1,n", WORLD)
+    assert [(c.text, c.replaces) for c in found] == [("node2", 1)]
+
+
+def test_owners_labels_and_nodes_are_completed() -> None:
+    assert offered("filter owner dep") == ["deployment/web"]
+    assert offered("filter label a") == ["app=web"]
+    assert offered("filter reject node ") == ["node1", "node2"]
+    assert offered("filter try label t") == ["tier=front"]
 
 
 def test_filters_are_completed_by_number_with_their_text() -> None:

@@ -45,6 +45,7 @@ TICK_SECONDS = 0.5
 """How often to look for queries that nobody answers."""
 CHANGED = "filters or features changed while it waited"
 _RESPONSES_KEPT = 1 << 15
+_NAMES = tuple(name for name in DNS.names if "K8S_" not in name)
 _KEY_AT = wire.EVENT_HEAD.offset("src")
 _FLOW_KEY = slice(_KEY_AT, _KEY_AT + wire.FLOW_KEY.size)
 """Of an event's head, which has the members of a flow_key in a row."""
@@ -252,11 +253,11 @@ def _latency_ms(query: DnsMessage | None, response: DnsMessage | None) -> float 
 
 def _rows(made: Iterable[tuple[Cell, ...]]) -> list[Rows]:
     """Rows by node, as the account of losses needs them."""
-    node = DNS.names.index("Node")
+    node = _NAMES.index("Node")
     by_node: dict[Cell, list[tuple[Cell, ...]]] = {}
     for row in made:
         by_node.setdefault(row[node], []).append(row)
     return [
-        Rows(DNS.name, len(rows), dict(zip(DNS.names, zip(*rows, strict=True), strict=True)), {})
+        Rows(DNS.name, len(rows), dict(zip(_NAMES, zip(*rows, strict=True), strict=True)), {})
         for rows in by_node.values()
     ]

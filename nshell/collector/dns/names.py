@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from nshell.collector.schema import DNS_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nshell.collector.storage.catalog import Catalog
 
 MAX_PAIRS = 1 << 16
@@ -42,6 +44,11 @@ class DnsNames:
         else:
             self._pairs.move_to_end(pair)
         self._catalog.put(DNS_NAME, seen.row, (*pair, seen.first_ms, time_ms))
+
+    def know(self, rows: Iterable[tuple[int, str, str, int]]) -> None:
+        """Row, address, name and first time of pairs in the table, the one seen last at the end."""
+        for row, address, name, first_ms in rows:
+            self._pairs[address, name] = _Seen(row, first_ms)
 
     def _free_row(self) -> int:
         if len(self._pairs) < self._limit:

@@ -53,6 +53,8 @@ class Pod:
     created_ms: int = 0
     started_ms: int = 0
     """When its node took it on, 0: not yet; it has no address before."""
+    running_ms: int = 0
+    """When its first container started, 0: not yet; it surely has its address since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ import apsw
 import numpy as np
 
 from nshell.collector.interfaces import ETHERNET, RAW_IP
+from nshell.collector.query.names import names_for
 from nshell.collector.query.sql import LockedReader
 from nshell.collector.query.sqlerrors import QueryError
 from nshell.collector.query.where import check_expression, condition
@@ -173,7 +174,18 @@ class PacketExport:
         described = self._interfaces()
         if self._classic:
             return pcapng.pcap_header(self._link_type(described))
-        return section_header() + b"".join(each.block for each in described)
+        names = names_for(self._reader, self._where)
+        machines = names.machines
+        return b"".join(
+            (
+                section_header(),
+                *(
+                    each.block(machines.get((each.node, each.ifindex, each.name), ""))
+                    for each in described
+                ),
+                *pcapng.name_resolution(names.addresses),
+            )
+        )
 
     def _link_type(self, described: tuple[DescribedInterface, ...]) -> int:
         types = {each.link_type for each in described} or {ETHERNET}

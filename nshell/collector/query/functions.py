@@ -131,16 +131,25 @@ def human_bytes(count: Value) -> str | None:
     return f"{sign}{size:.0f} B" if unit == 0 else f"{sign}{size:.1f} {_UNITS[unit]}"
 
 
+def _nobody(address: str) -> str | None:
+    del address
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Functions:
     """The functions of one session, with the names that it knows."""
 
     hosts: Mapping[str, str] = field(default_factory=_read_hosts)
     """Names by address."""
+    owners: Callable[[str], str | None] = _nobody
+    """Who has an address in the cluster now; called in the threads of queries."""
 
     def ip_name(self, address: Value) -> str | None:
-        """Name of an address from the hosts file, else the address."""
-        return self.hosts.get(address, address) if isinstance(address, str) else None
+        """Who has an address in the cluster, else its name in the hosts file, else itself."""
+        if not isinstance(address, str):
+            return None
+        return self.owners(address) or self.hosts.get(address, address)
 
     def register(self, connection: apsw.Connection) -> None:
         """Make them callable in queries of a connection."""

@@ -78,7 +78,8 @@ def explain(error: apsw.Error, sql: str, names: Names) -> QueryError:
         ):
             found = pattern.search(text)
             if found:
-                hints = (_hint(found["word"], each) for each in known)
+                misplaced = pattern is _NEAR and found["word"].upper() in _KEYWORDS
+                hints = (_hint(found["word"], each) for each in known if not misplaced)
                 return QueryError(f"{found[0]}{next(filter(None, hints), '')}")
         if text == "incomplete input":
             return QueryError(f"the query is not complete after {_last_word(sql)!r}")

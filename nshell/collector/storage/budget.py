@@ -43,14 +43,19 @@ class Budget:
         self._segments = segments
         self._writer = writer
         self._limit_bytes = limit_bytes
+        self._used = database.bytes_at_start + segments.total_bytes
 
     def enforce(self) -> None:
         """Evict what is oldest while the store is too large; note how large it is."""
         try:
+            used = self._used_bytes()
+            self._writer.totals.grown_bytes += max(0, used - self._used)
             for _ in range(_PARTS):
-                if self._used_bytes() <= self._limit_bytes:
+                if used <= self._limit_bytes:
                     break
                 self._evict()
+                used = self._used_bytes()
+            self._used = used
             files = self._segments.total_bytes
             if self._database.file_bytes() + files > self._limit_bytes:
                 self._database.give_back_space()

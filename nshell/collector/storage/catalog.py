@@ -13,7 +13,7 @@ from nshell.collector.decode.rows import Cell, Rows
 from nshell.collector.schema import LOSS
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
 
     from nshell.collector.relations import Table
 
@@ -45,6 +45,15 @@ class Catalog:
         self._mergeable: dict[tuple[str, str], tuple[int, Loss]] = {}
         self.lost = 0
         """Sum of every loss."""
+
+    def know(self, table: str, rowids: Mapping[Hashable, int]) -> None:
+        """These rows are in the database already, by key."""
+        self._rowids.update({(table, key): rowid for key, rowid in rowids.items()})
+        self.know_count(table, max(rowids.values(), default=0))
+
+    def know_count(self, table: str, last_rowid: int) -> None:
+        """The next row of a table comes after this one."""
+        self._counts[table] = last_rowid
 
     def put(self, table: Table, key: Hashable, cells: tuple[Cell, ...]) -> None:
         """Insert or replace the row of a key."""

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 import apsw
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from nshell.collector.decode.rows import Cell, Rows
+    from nshell.collector.relations import Table
 
+DATABASE_NAME = "session.db"
 _CHECKPOINT_PAGES = 1000
 _WAL_KEPT_BYTES = 16 << 20
 _CACHE_KIB = 32 << 10
@@ -50,9 +53,13 @@ class Database:
             f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
             f"journal_size_limit = {_WAL_KEPT_BYTES}",
             f"cache_size = -{_CACHE_KIB}",
+            "temp_store = MEMORY",
         ):
             self._connection.execute(f"PRAGMA {pragma}").fetchall()
         self._page_bytes = self._number("PRAGMA page_size")
+        # Not asked of SQLite: from its first look on, files of readers close late.
+        self.bytes_at_start = path.stat().st_size
+        """Of the file, before anything was written."""
 
     @property
     def in_transaction(self) -> bool:
@@ -85,6 +92,33 @@ class Database:
     def select(self, sql: str, bindings: tuple[Cell, ...] = ()) -> list[tuple[Cell, ...]]:
         """Rows of a query of ours."""
         return list(self._connection.execute(sql, bindings))
+
+    @property
+    def complete(self) -> bool:
+        """Whether its schema was made to the end."""
+        return bool(self._number("PRAGMA user_version"))
+
+    def complete_with(self, table: Table) -> None:
+        """The schema is there; add a table that is no user's business."""
+        columns = ", ".join(f'"{column.name}" {column.type}' for column in table.columns)
+        self._connection.execute(f'CREATE TABLE "{table.name}" ({columns})')
+        self._connection.execute("PRAGMA user_version = 1")
+
+    def delete(self, sql: str, bindings: tuple[Cell, ...]) -> None:
+        """A deletion of ours, in a transaction of its own."""
+        self._connection.execute(sql, bindings)
+
+    def revise(self, statements: Iterable[tuple[str, tuple[Cell, ...]]]) -> None:
+        """Changes of rows that are there, in a transaction of their own."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        for sql, bindings in statements:
+            self._connection.execute(sql, bindings)
+        self._connection.execute("COMMIT")
+
+    @property
+    def last_row(self) -> int:
+        """Number of the row inserted last."""
+        return self._connection.last_insert_rowid()
 
     def delete_up_to(self, table: str, rowid: int) -> None:
         """Delete the oldest rows, in the open transaction or a new one."""

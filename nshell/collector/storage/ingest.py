@@ -22,15 +22,23 @@ from nshell.collector.decode.tcpevents import tcp_event_rows
 from nshell.collector.decode.texts import Texts
 from nshell.collector.dns.exchanges import DnsExchanges
 from nshell.collector.dns.names import DnsNames
+from nshell.collector.kube.naming import Naming
+from nshell.collector.storage.resume import PROGRESS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent.proto import agentlink_pb2
     from nshell.collector.decode.packets import PacketBlocks
     from nshell.collector.interfaces import Interface
+    from nshell.collector.kube.inventory import Change
+    from nshell.collector.storage.resume import Remains
     from nshell.collector.storage.segments import Segments
     from nshell.collector.storage.writer import Writer
 
 _LOG = logging.getLogger(__name__)
+_GENERATIONS = 2048
+"""Batches may be of one of so many, the newest; pods that come and go make many."""
 
 
 class Ingest:
@@ -39,19 +47,52 @@ class Ingest:
     def __init__(self, writer: Writer, segments: Segments) -> None:
         self._writer = writer
         self._segments = segments
+        self._progress: dict[str, tuple[str, int]] | None = None
+        """By node: the run of its agent and its rows so far; None: nobody will ask."""
+        self._naming: Naming | None = None
+        """None: no cluster is watched."""
         self._texts = Texts()
         self._contexts: dict[str, NodeContext] = {}
         self._generations: dict[int, GenerationKey] = {}
-        names = DnsNames(writer.catalog)
-        self._dns = DnsExchanges(self._texts, names, generations=self._generations)
+        self._names = DnsNames(writer.catalog)
+        self._dns = DnsExchanges(self._texts, self._names, generations=self._generations)
         self._flows = FlowDecoder(self._texts, self._generations, self._dns.answered)
+
+    def resume(self, remains: Remains | None) -> None:
+        """Note how far each agent has got, on from what an earlier process had noted."""
+        self._progress = {}
+        if remains is not None:
+            self._progress = {
+                str(row["Node"]): remains.progress(str(row["Node"]))
+                for row in remains.small[PROGRESS.name]
+            }
+            self._names.know(remains.dns_names())
+
+    def accounted(self, node: str, rows: int) -> None:
+        """So many rows of the node's agent have arrived, or are known to be lost."""
+        if self._progress is not None:
+            run, before = self._progress.get(node, ("", 0))
+            self._progress[node] = (run, before + rows)
+            self._writer.catalog.put(PROGRESS, node, (node, run, before + rows))
+
+    def owners(self, changes: Sequence[Change]) -> None:
+        """What there is in the cluster changed."""
+        if self._naming is None:
+            self._naming = Naming(self._writer)
+        self._naming.changes(changes)
 
     def generation(self, number: int, key: GenerationKey) -> None:
         """A filter set that batches may name from now on."""
         self._generations[number] = key
+        if len(self._generations) >= 2 * _GENERATIONS:
+            for old in list(self._generations)[:-_GENERATIONS]:
+                del self._generations[old]
 
-    def node(self, node: str, agent_ip: str) -> None:
+    def node(self, node: str, agent_ip: str, run: str = "") -> None:
         """An agent said hello."""
+        if self._progress is not None and self._progress.get(node, ("", 0))[0] != run:
+            self._progress[node] = (run, 0)
+            self._writer.catalog.put(PROGRESS, node, (node, run, 0))
         known = self._contexts.get(node) or NodeContext(node, agent_ip)
         # What its window still lacks will not come.
         self._leave_over(known)
@@ -63,8 +104,9 @@ class Ingest:
 
     def flows(self, node: str, batch: agentlink_pb2.FlowBatch, received_s: int) -> None:
         """Store a batch that check_flow_batch accepted."""
+        self.accounted(node, batch.count)
         for rows in self._flows.rows(batch, self._context(node), received_s=received_s):
-            self._writer.insert(rows, node=node)
+            self._insert(rows, node=node)
 
     def names(self, node: str, message: agentlink_pb2.Names) -> None:
         """What numbers in the node's events mean, beside what they already do."""
@@ -72,6 +114,7 @@ class Ingest:
 
     def events(self, node: str, batch: agentlink_pb2.EventBatch) -> None:
         """Store a batch; one that cannot be read counts as lost on the link."""
+        self.accounted(node, batch.count)
         context, offset_ns = self._context(node), batch.clock_offset_ns
         try:
             events = read_events(batch.records)
@@ -88,35 +131,46 @@ class Ingest:
                     texts=self._texts,
                     generations=self._generations,
                 )
-                self._writer.insert(rows, node=node)
+                self._insert(rows, node=node)
         self._insert_dns(self._dns.take(events, context, offset_ns=offset_ns, now=time.monotonic()))
 
     def seconds_until_due(self) -> float | None:
         """Until tick is to be called; None while nothing waits for the time to pass."""
-        return self._dns.seconds_until_due(time.monotonic())
+        due = [self._dns.seconds_until_due(time.monotonic())]
+        if self._naming is not None:
+            due.append(self._naming.seconds_until_due())
+        return min((seconds for seconds in due if seconds is not None), default=None)
 
     def tick(self) -> None:
         """Deal with what has waited long enough."""
-        if self.seconds_until_due() == 0:
+        if self._dns.seconds_until_due(time.monotonic()) == 0:
             self._insert_dns(self._dns.tick(time.monotonic()))
+        if self._naming is not None:
+            self._naming.step()
 
     def end(self) -> None:
         """Store what still waits for something; nothing more will come."""
         for context in self._contexts.values():
             self._leave_over(context)
         self._insert_dns(self._dns.end())
+        if self._naming is not None:
+            self._naming.end()
+
+    def _insert(self, rows: Rows, *, node: str) -> None:
+        (self._naming or self._writer).insert(rows, node=node)
 
     def _insert_dns(self, made: list[Rows]) -> None:
         for rows in made:
-            self._writer.insert(rows, node=str(rows.columns["Node"][0]))
+            self._insert(rows, node=str(rows.columns["Node"][0]))
 
     def _leave_over(self, context: NodeContext) -> None:
         if context.window:
             rows = self._flows.left_over(context, received_s=int(time.time()))
-            self._writer.insert(rows, node=context.node)
+            self._insert(rows, node=context.node)
 
     def packets(self, node: str, batch: agentlink_pb2.PacketBatch) -> None:
         """Store a batch; one that cannot be read counts as lost on the link."""
+        self.accounted(node, batch.count)
         try:
             decoded = decode_packets(
                 batch,
@@ -142,7 +196,7 @@ class Ingest:
             self._writer.lose(node, rows.count, lost_bytes=len(decoded.blocks))
             return
         places = (decoded.offsets.astype(np.int64) + offset).tolist()
-        self._writer.insert(
+        self._insert(
             Rows(
                 rows.table,
                 rows.count,

@@ -8,11 +8,17 @@ Reference: draft-ietf-opsawg-pcapng.
 from __future__ import annotations
 
 import struct
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
 SECTION_HEADER = 0x0A0D0D0A
 INTERFACE_DESCRIPTION = 1
+NAME_RESOLUTION = 4
 ENHANCED_PACKET = 6
 
 _BYTE_ORDER_MAGIC = 0x1A2B3C4D
@@ -21,6 +27,9 @@ _UNKNOWN_LENGTH = 0xFFFFFFFFFFFFFFFF
 _SHB_HARDWARE, _SHB_OS, _SHB_USERAPPL = 2, 3, 4
 _IF_NAME, _IF_DESCRIPTION, _IF_MAC, _IF_TSRESOL = 2, 3, 6, 9
 _EPB_FLAGS = 2
+_NRB_IPV4, _NRB_IPV6 = 1, 2
+_NRB_BYTES = 256 << 10
+"""Of a block of names: readers refuse blocks that are too long for them."""
 _NANOSECONDS = b"\x09"
 _OPTION_LIMIT = 0xFFFF
 
@@ -89,6 +98,20 @@ def interface_description(*, link_type: int, name: str, description: str, mac: b
         body += option(_IF_MAC, mac)
     body += option(_IF_TSRESOL, _NANOSECONDS)
     return block(INTERFACE_DESCRIPTION, body + option(0, b""))
+
+
+def name_resolution(names: Mapping[str, Sequence[str]]) -> Iterator[bytes]:
+    """Blocks with the names of addresses, none where there is none; names are ASCII."""
+    body = b""
+    for address, several in names.items():
+        packed = ip_address(address).packed
+        value = packed + b"".join(name.encode() + b"\0" for name in several)
+        body += option(_NRB_IPV4 if len(packed) == 4 else _NRB_IPV6, value)
+        if len(body) >= _NRB_BYTES:
+            yield block(NAME_RESOLUTION, body + option(0, b""))
+            body = b""
+    if body:
+        yield block(NAME_RESOLUTION, body + option(0, b""))
 
 
 def pcap_header(link_type: int) -> bytes:

@@ -7,10 +7,12 @@ of the whole session, so a packet's interface number means the same everywhere.
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import platform
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from nshell.collector.storage import pcapng
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
     from nshell.collector.interfaces import Interface
 
+_LOG = logging.getLogger(__name__)
 DEFAULT_SEGMENT_BYTES = 64 << 20
+INTERFACES_NAME = "interfaces"
 _NAME = re.compile(r"packets-(\d{6,})\.pcapng")
 
 
@@ -43,15 +47,57 @@ class DescribedInterface:
     node: str
     name: str
     link_type: int
-    block: bytes
+    ifindex: int
+    mac: bytes = b""
+
+    def block(self, machine: str = "") -> bytes:
+        """Its description; machine: who is known to be at its other end."""
+        place = f"interface {self.ifindex} ({self.name}) of node {self.node}"
+        return pcapng.interface_description(
+            link_type=self.link_type,
+            name=f"{self.node}:{self.name}",
+            description=f"{place}: {machine}" if machine else place,
+            mac=self.mac,
+        )
+
+
+class InterfaceNotes:
+    """The interfaces in the order of their numbers, one line each, for a later process."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / INTERFACES_NAME
+
+    def read(self) -> list[DescribedInterface]:
+        """Those noted so far; a line that was not written to its end is none."""
+        if not self._path.exists():
+            return []
+        *lines, rest = self._path.read_bytes().split(b"\n")
+        if rest:
+            os.truncate(self._path, sum(len(line) + 1 for line in lines))
+        read = (json.loads(line) for line in lines)
+        return [DescribedInterface(**each | {"mac": bytes.fromhex(each["mac"])}) for each in read]
+
+    def add(self, described: DescribedInterface) -> None:
+        """Before a packet names it; a disk that does not take it keeps nothing from going on."""
+        line = json.dumps(asdict(described) | {"mac": described.mac.hex()})
+        try:
+            with self._path.open("ab") as file:
+                file.write(line.encode() + b"\n")
+        except OSError as error:
+            _LOG.error("cannot write %s: %s", self._path, error)
 
 
 class InterfaceBlocks:
     """Numbers the interfaces of a session in the order in which packets name them."""
 
-    def __init__(self) -> None:
-        self._numbers: dict[tuple[str, int, str, int], int] = {}
-        self._described: list[DescribedInterface] = []
+    def __init__(self, notes: InterfaceNotes | None = None) -> None:
+        """notes: where to find them again."""
+        self._notes = notes
+        self._described: list[DescribedInterface] = notes.read() if notes else []
+        self._numbers = {
+            (each.node, each.ifindex, each.name, each.link_type): number
+            for number, each in enumerate(self._described)
+        }
 
     def number(self, node: str, interface: Interface) -> int:
         """Of an interface; one that was renamed is another interface."""
@@ -59,14 +105,13 @@ class InterfaceBlocks:
         known = self._numbers.get(key)
         if known is not None:
             return known
-        block = pcapng.interface_description(
-            link_type=interface.link_type,
-            name=f"{node}:{interface.name}",
-            description=f"interface {interface.ifindex} ({interface.name}) of node {node}",
-            mac=interface.mac,
+        described = DescribedInterface(
+            node, interface.name, interface.link_type, interface.ifindex, interface.mac
         )
-        # The block first: a reader in another thread never sees a number without it.
-        self._described.append(DescribedInterface(node, interface.name, interface.link_type, block))
+        if self._notes:
+            self._notes.add(described)
+        # It first: a reader in another thread never sees a number without it.
+        self._described.append(described)
         number = self._numbers[key] = len(self._described) - 1
         return number
 
@@ -87,16 +132,26 @@ def section_header() -> bytes:
 class Segments:
     """Appends blocks to the newest file, and starts the next when it is full."""
 
-    def __init__(self, directory: Path, *, segment_bytes: int = DEFAULT_SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        segment_bytes: int = DEFAULT_SEGMENT_BYTES,
+        notes: InterfaceNotes | None = None,
+    ) -> None:
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._file: int | None = None
         self._size = 0
         self._described = 0
         self._number = 0
-        self.interfaces = InterfaceBlocks()
+        self.interfaces = InterfaceBlocks(notes)
         self.sizes: dict[int, int] = {}
         """Bytes of each file that exists, oldest first."""
+
+    def go_on(self, sizes: dict[int, int], *, last: int) -> None:
+        """These files are there; the next one is the one after the last."""
+        self.sizes, self._number = sizes, last
 
     @property
     def current(self) -> int:
@@ -113,7 +168,7 @@ class Segments:
         if self._file is None or self._size >= self._segment_bytes:
             self._start_next()
         described = self.interfaces.described()
-        missing = b"".join(each.block for each in described[self._described :])
+        missing = b"".join(each.block() for each in described[self._described :])
         offset = self._size + len(missing)
         self._write(missing + blocks if missing else blocks)
         self._described = len(described)

@@ -17,19 +17,21 @@ from typing import TYPE_CHECKING, TypeVar
 from nshell.collector import schema
 from nshell.collector.storage.budget import Budget, segment_bytes
 from nshell.collector.storage.catalog import Catalog
-from nshell.collector.storage.database import Database
+from nshell.collector.storage.database import DATABASE_NAME, Database
 from nshell.collector.storage.inbox import Inbox
 from nshell.collector.storage.ingest import Ingest
-from nshell.collector.storage.segments import Segments
+from nshell.collector.storage.resume import PROGRESS, Found, go_on, open_again
+from nshell.collector.storage.segments import InterfaceNotes, Segments
 from nshell.collector.storage.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
     from pathlib import Path
 
     from agent.proto import agentlink_pb2
     from nshell.collector.decode.rows import Cell, GenerationKey
     from nshell.collector.interfaces import Interface
+    from nshell.collector.kube.inventory import Change
     from nshell.collector.relations import Table
     from nshell.collector.storage.catalog import Loss
     from nshell.collector.storage.segments import DescribedInterface
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 DEFAULT_QUEUE_BYTES = 64 << 20
-DATABASE_NAME = "session.db"
 
 T = TypeVar("T")
 Work = Callable[[], None]
@@ -48,21 +49,46 @@ class Store:
     """What the loop sees of the writer's thread."""
 
     def __init__(
-        self, directory: Path, *, limit_bytes: int, queue_bytes: int = DEFAULT_QUEUE_BYTES
+        self,
+        directory: Path,
+        *,
+        limit_bytes: int,
+        queue_bytes: int = DEFAULT_QUEUE_BYTES,
+        resume: bool = False,
     ) -> None:
-        """Make the files and start the thread; FileExistsError if a session is there."""
+        """Make the files and start the thread.
+
+        resume: go on with what an earlier process left, and leave what a later one
+        needs; else FileExistsError if a session is there.
+        """
         self.directory = directory
         self.path = directory / DATABASE_NAME
-        self.path.touch(mode=0o600, exist_ok=False)
-        schema.create(self.path)
-        self._database = Database(self.path)
-        self._segments = Segments(directory, segment_bytes=segment_bytes(limit_bytes))
+        found = open_again(directory) if resume else Found()
+        self.remains = found.remains
+        """What an earlier process left; None if there was none."""
+        self.notice = found.notice
+        """What became of it, where that is to be told."""
+        if found.database is None:
+            self.path.touch(mode=0o600, exist_ok=False)
+            schema.create(self.path)
+        self._database = found.database or Database(self.path)
+        self._segments = Segments(
+            directory,
+            segment_bytes=segment_bytes(limit_bytes),
+            notes=InterfaceNotes(directory) if resume else None,
+        )
         self._catalog = Catalog()
         self._writer = Writer(self._database, self._catalog)
+        if self.remains is not None:
+            go_on(self._writer, self._database, self._segments, self.remains)
+        elif resume:
+            self._database.complete_with(PROGRESS)
         self._budget = Budget(
             self._database, self._segments, writer=self._writer, limit_bytes=limit_bytes
         )
         self._ingest = Ingest(self._writer, self._segments)
+        if resume:
+            self._ingest.resume(self.remains)
         self._inbox: Inbox[Work] = Inbox(limit_bytes=queue_bytes)
         self._loop = asyncio.get_running_loop()
         self._closing = False
@@ -112,13 +138,22 @@ class Store:
         """A filter set that batches may name from now on."""
         self._inbox.put_now(partial(self._ingest.generation, number, key))
 
-    def node(self, node: str, agent_ip: str) -> None:
+    def node(self, node: str, agent_ip: str, run: str = "") -> None:
         """An agent said hello."""
-        self._inbox.put_now(partial(self._ingest.node, node, agent_ip))
+        self._inbox.put_now(partial(self._ingest.node, node, agent_ip, run))
+
+    def accounted(self, node: str, rows: int) -> None:
+        """So many rows of the present run of a node's agent are known to be lost."""
+        self._inbox.put_now(partial(self._ingest.accounted, node, rows))
 
     def interfaces(self, node: str, listed: tuple[Interface, ...]) -> None:
         """The node's interfaces from now on."""
         self._inbox.put_now(partial(self._ingest.interfaces, node, listed))
+
+    def owners(self, changes: Sequence[Change]) -> None:
+        """What there is in the cluster changed; from the first call on, rows say who had
+        their addresses."""
+        self._inbox.put_now(partial(self._ingest.owners, changes))
 
     def put(self, table: Table, key: Hashable, cells: tuple[Cell, ...]) -> None:
         """Insert or replace a row of a small table."""

@@ -17,7 +17,9 @@ import apsw
 from nshell.collector.storage.catalog import Loss
 
 if TYPE_CHECKING:
-    from nshell.collector.decode.rows import Rows
+    from collections.abc import Iterable
+
+    from nshell.collector.decode.rows import Cell, Rows
     from nshell.collector.storage.catalog import Catalog
     from nshell.collector.storage.database import Database
 
@@ -41,6 +43,8 @@ class Totals:
     evicted_packets: int = 0
     """Removed by the disk budget."""
     store_bytes: int = 0
+    grown_bytes: int = 0
+    """Of rows and packets ever stored, those removed again among them."""
     problem: str = ""
     """Why the disk does not take rows, empty while it does."""
 
@@ -104,6 +108,27 @@ class Writer:
         self._pending.clear()
         self.recovered()
         return True
+
+    def revise(self, statements: Iterable[tuple[str, tuple[Cell, ...]]]) -> bool:
+        """Change rows that are there; False when the disk failed, and nothing changed."""
+        if not self.commit():
+            return False
+        try:
+            self._database.revise(statements)
+        except apsw.Error as error:
+            self.abandon(error)
+            return False
+        self.commits += 1
+        return True
+
+    def rows(self, sql: str) -> list[tuple[Cell, ...]]:
+        """Of a query of ours."""
+        return self._database.select(sql)
+
+    @property
+    def last_row(self) -> int:
+        """Number of the row inserted last."""
+        return self._database.last_row
 
     def commit_if_due(self) -> bool:
         """Commit when enough rows or enough time has gathered."""

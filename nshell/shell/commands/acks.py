@@ -34,7 +34,8 @@ def applied(what: str, reply: pb.ChangeReply, *, needed: Collection[str] = ()) -
         raise CommandError(f"{what}  {count} {generation}, but {_first_few(why, len(lacking))}")
     if done == len(reply.nodes):
         took = f" in {human_ms(reply.elapsed_ms)}" if reply.nodes else "; no agent is connected"
-        return Notice(f"{what}  {count}{took} {generation}")
+        notes = (f"\nnote: {escape(warning)}" for warning in reply.warnings)
+        return Notice(f"{what}  {count}{took} {generation}" + "".join(notes))
     missing = [node for node in reply.nodes if not node.applied]
     why = (f"{escape(n.node)}: {escape(n.error) or 'no answer in time'}" for n in missing)
     unhappy = (f"{escape(n.node)}: {', '.join(_problems(n, needed))}" for n in lacking)

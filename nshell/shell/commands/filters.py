@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from nshell.filters import parse_rule
 from nshell.shell.commands.acks import applied
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
-from nshell.shell.kinds import FilterId, FilterIds, FilterWords
+from nshell.shell.filterkinds import FilterId, FilterIds, FilterWords
 from nshell.shell.units import brief, plural
 from nshell.shell.values import Result, Table
 
@@ -38,11 +38,15 @@ async def filter_(
 
     Filters are tried in order; the first whose predicates all hold decides.
     Where none matches, a packet is left out if any filter accepts, else taken.
-    Several values of one predicate are alternatives.
+    Several values of one predicate are alternatives. On a cluster, pod,
+    namespace, service, owner, label and node select by name and are followed:
+    a pod that is replaced is captured under its new address.
 
     Examples:
         filter peer_ip 10.129.0.48
         filter port 80,443 protocol tcp
+        filter pod shop/web-*
+        filter service shop/web
         filter reject cidr 10.0.0.0/8 for packets
         filter
     """
@@ -62,24 +66,39 @@ async def add(ctx: Context, rule: Annotated[tuple[str, ...], FilterWords()]) -> 
 async def show(ctx: Context) -> Result:
     """List the filters, with the packets that each has decided so far.
 
+    On a cluster also the addresses that a filter's selectors stand for now.
+
     Examples:
         filter list
     """
     status = await ctx.client.status()
     # Whole in json and csv, and in the table filter_log.
-    spell = brief if ctx.settings.format == "table" else str
+    table = ctx.settings.format == "table"
+    spell = brief if table else str
+    selected = status.HasField("kubernetes")
     rows = [
         (
             rule.id,
             spell(rule.text),
+            *((_addresses(rule, most=3 if table else None),) if selected else ()),
             rule.flow_hits,
             rule.packet_hits,
             _applied_on(status),
             status.generation,
+            *((spell(rule.note),) if selected else ()),
         )
         for rule in status.rules
     ]
-    columns = ("id", "filter", "flow hits", "packet hits", "applied", "generation")
+    columns = (
+        "id",
+        "filter",
+        *(("addresses",) if selected else ()),
+        "flow hits",
+        "packet hits",
+        "applied",
+        "generation",
+        *(("note",) if selected else ()),
+    )
     return Table(columns, rows, empty="no filters: everything is captured")
 
 
@@ -121,6 +140,13 @@ async def clear(ctx: Context) -> Result:
 
 def _named(ids: Sequence[int]) -> str:
     return f"filter{'' if len(ids) == 1 else 's'} {', '.join(map(str, ids))}"
+
+
+def _addresses(rule: pb.RuleStatus, *, most: int | None) -> str:
+    """Of what its selectors stand for the first few, and a count."""
+    listed = rule.addresses[:most]
+    more = rule.address_count - len(listed)
+    return ", ".join(listed) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _applied_on(status: pb.Status) -> str:

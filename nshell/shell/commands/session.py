@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from typing import TYPE_CHECKING, Annotated
 
 from nshell.shell import helptext
@@ -41,6 +42,7 @@ def register(registry: Registry) -> None:
     registry.add("set", set_)
     registry.add("history", history)
     registry.add("help", help_)
+    registry.add("detach", detach)
     registry.add("quit", quit_)
     registry.add("exit", exit_)
 
@@ -192,6 +194,29 @@ async def help_(ctx: Context, command: Annotated[str | None, CommandName()] = No
     if command is None:
         return Text(helptext.overview(ctx.registry))
     return Text(helptext.about(ctx.registry, command))
+
+
+async def detach(ctx: Context) -> Result:
+    """Leave the session on the cluster, where it goes on capturing within its limits.
+
+    `netobserv attach` comes back to it. One that nobody comes back to ends by itself.
+
+    Examples:
+        detach
+    """
+    return_by = ctx.host.return_by if ctx.host is not None else ""
+    if not return_by:
+        raise CommandError("a session on this host ends with its shell: `quit` ends both")
+    reply = await ctx.client.detach()
+    until = f", until {_local_time(reply.ends_ns)} at the latest" if reply.ends_ns else ""
+    if reply.kept_until_ns and not reply.ends_ns:
+        until = f" till {_local_time(reply.kept_until_ns)}, capturing nothing more"
+    ctx.narrate(f"the session goes on{until}: {return_by} comes back to it")
+    return Quit()
+
+
+def _local_time(ns: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(ns / 1e9))
 
 
 async def quit_(ctx: Context) -> Result:  # noqa: ARG001

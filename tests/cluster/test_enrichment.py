@@ -1,0 +1,531 @@
+"""Names from a real API server: who had an address when, whatever happens to the watches.
+
+The collector runs in this process. Where a test is about addresses and times, its
+pods are nobody's: no scheduler takes them on, and the test writes what a node
+would write into their status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import secrets
+import socket
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from nshell.collector.kube import reflector
+from nshell.collector.kube.api import ApiServer
+from nshell.collector.kube.inventory import Inventory
+from nshell.collector.kube.reflector import KINDS, Changed, Listed, Reflector
+from nshell.collector.kube.watches import watching
+from tests.cluster import relay as relays
+from tests.cluster import workloads
+from tests.cluster.relay import as_account, relayed
+from tests.cluster.workloads import SERVE, Place
+from tests.collector.conftest import Collector, running
+from tests.collector.wiretap import CLOCK_OFFSET_NS, Flow, flow_batch
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from nshell.cluster.manifests import Object
+    from nshell.collector.kube.reflector import News
+    from tests.cluster.api import Api
+    from tests.collector.probe import Agent
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+
+# Namespaces of these tests are NetObserv's own by their names: infra, not app.
+
+
+class Team:
+    """A namespace, and pods in it that exist for the API server alone."""
+
+    def __init__(self, api: Api, name: str) -> None:
+        self._api = api
+        self.name = name
+        self.address = f"198.18.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
+        """Of no network that a cluster has."""
+
+    def pod(self, name: str, address: str = "", *, labels: dict[str, str] | None = None) -> None:
+        """One that a node has just taken on and given the address."""
+        self._api.apply({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": self.name, "labels": labels or {}},
+            "spec": {
+                "schedulerName": "nobody",
+                "automountServiceAccountToken": False,
+                "terminationGracePeriodSeconds": 0,
+                "containers": [{"name": "main", "image": "none.invalid/none:none"}],
+            },
+        })  # fmt: skip
+        if address:
+            self.status(name, podIP=address, startTime=now(), phase="Running")
+
+    def status(self, name: str, **status: str) -> None:
+        resource = self._api.client.resources.get(api_version="v1", kind="Pod")
+        resource.status.patch(
+            name=name, namespace=self.name, content_type="application/merge-patch+json",
+            body={"apiVersion": "v1", "kind": "Pod", "status": status},
+        )  # fmt: skip
+
+    def service(self, name: str, address: str = "") -> str:
+        """Its cluster address."""
+        spec: dict[str, Any] = {
+            "ports": [{"port": 80, "protocol": "TCP"}],
+            "selector": {"app": name},
+        }
+        made = self._api.apply(
+            {"apiVersion": "v1", "kind": "Service",
+             "metadata": {"name": name, "namespace": self.name},
+             "spec": spec | ({"clusterIP": address} if address else {})}
+        )  # fmt: skip
+        return str(made["spec"]["clusterIP"])
+
+    def delete(self, kind: str, name: str) -> None:
+        self._api.delete(
+            {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": self.name}}
+        )
+
+
+def now() -> str:
+    """As a kubelet writes it: whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.fixture
+def team(api: Api) -> Iterator[Team]:
+    with workloads.place(api, "") as place:
+        yield Team(api, place.name)
+
+
+@contextlib.asynccontextmanager
+async def collecting(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]:
+    """A collector that asks the API server as this file says."""
+    monkeypatch.setenv("KUBECONFIG", kubeconfig)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with tempfile.TemporaryDirectory(prefix="c-") as directory:
+        async with running(Path(directory), kubernetes=True) as made:
+            inventory(made)
+            yield made
+
+
+@pytest.fixture
+async def collector(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]:
+    async with collecting(kubeconfig, monkeypatch) as made:
+        await until(lambda: inventory(made).synced)
+        yield made
+
+
+def inventory(collector: Collector) -> Inventory:
+    known = collector.capture.inventory
+    assert known is not None
+    return known
+
+
+async def until(holds: Any, *, what: str = "") -> None:
+    """Within a time that is far more than it takes."""
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.02)
+    assert holds(), what
+
+
+async def send(agent: Agent, *ends: tuple[str, str]) -> None:
+    """Flows of this moment."""
+    at = time.time_ns() - CLOCK_OFFSET_NS
+    flows = [Flow(src=src, dst=dst, first_ns=at, last_ns=at + 1) for src, dst in ends]
+    await agent.send(flows=flow_batch(flows))
+
+
+async def names(collector: Collector, count: int) -> list[Any]:
+    """Of the sources and destinations of all flows, once there are so many."""
+    await collector.shell.until("SELECT count(*) FROM flow", count)
+    return await collector.shell.rows(
+        "SELECT SrcK8S_Name, DstK8S_Name FROM flow ORDER BY TimeFlowStartMs, rowid"
+    )
+
+
+async def test_real_pods_have_owner_node_and_service_and_a_replaced_one_another_row(
+    collector: Collector, workload: Place, api: Api
+) -> None:
+    (first,) = await asyncio.to_thread(workload.deployment, "web", SERVE, 8080)
+    service = workload.service("web", port=80, target=8080)
+    api.label_node(first.node, "topology.kubernetes.io/zone", "zone-of-test")
+    try:
+        known = inventory(collector)
+        await until(lambda: (workload.name, "web") in known.services)
+        await until(lambda: (workload.name, first.name) in known.pods)
+        await until(lambda: known.nodes[first.node].zone == "zone-of-test")
+        agent = await collector.agent()
+        await send(agent, (first.address, service), (first.host_address, first.address))
+        await collector.shell.until("SELECT count(*) FROM flow", 2)
+        row = await collector.shell.row(
+            "SELECT SrcK8S_Namespace, SrcK8S_Name, SrcK8S_Type, SrcK8S_OwnerType, SrcK8S_OwnerName,"
+            " SrcK8S_HostName, SrcK8S_HostIP, SrcK8S_Zone, DstK8S_Type, DstK8S_Name, K8S_FlowLayer"
+            f" FROM flow WHERE DstAddr = '{service}'"
+        )
+        assert row == [
+            workload.name, first.name, "Pod", "Deployment", "web", first.node, first.host_address,
+            "zone-of-test", "Service", "web", "infra",
+        ]  # fmt: skip
+        other = await collector.shell.row(
+            f"SELECT SrcK8S_Type, SrcK8S_Name FROM flow WHERE SrcAddr = '{first.host_address}'"
+        )
+        assert other == ["Node", first.node]
+    finally:
+        api.label_node(first.node, "topology.kubernetes.io/zone", None)
+    workload.delete_pod(first.name)
+    (second,) = await asyncio.to_thread(workload.running, "web", but=[first.uid])
+    where = f"FROM pod WHERE Namespace = '{workload.name}' AND TimeDeletedMs IS NULL"
+    await collector.shell.until(f"SELECT group_concat(Name) {where}", second.name)
+    gone = await collector.shell.row(
+        f"SELECT OwnerName, TimeDeletedMs > TimeStartedMs FROM pod WHERE Uid = '{first.uid}'"
+    )
+    assert gone == ["web", 1]
+    assert await collector.shell.row(f"SELECT ip_name('{second.address}')") == [
+        f"{workload.name}/{second.name}"
+    ]
+
+
+async def test_a_reused_address_is_of_who_had_it_at_the_time(
+    collector: Collector, team: Team
+) -> None:
+    known, agent = inventory(collector), await collector.agent()
+    team.pod("one", team.address)
+    await until(lambda: known.names.get(team.address) == f"{team.name}/one")
+    await send(agent, (team.address, "203.0.113.1"))
+    team.delete("Pod", "one")
+    await until(lambda: known.names.get(team.address) is None)
+    # The next second: starts have no fractions.
+    await asyncio.sleep(1.1)
+    team.pod("two", team.address)
+    await until(lambda: known.names.get(team.address) == f"{team.name}/two")
+    await send(agent, (team.address, "203.0.113.1"))
+    assert await names(collector, 2) == [["one", None], ["two", None]]
+    history = await collector.shell.rows(
+        "SELECT Name, ValidToMs IS NULL, ValidFromMs >= lag(ValidToMs) OVER (ORDER BY ValidFromMs)"
+        f" FROM ip_owner WHERE Address = '{team.address}' ORDER BY ValidFromMs"
+    )
+    assert history == [["one", 0, None], ["two", 1, 1]]
+
+
+async def test_a_service_address_that_another_service_gets_is_of_each_in_its_time(
+    collector: Collector, team: Team
+) -> None:
+    known, agent = inventory(collector), await collector.agent()
+    address = team.service("one")
+    await until(lambda: known.names.get(address) == f"{team.name}/one")
+    await send(agent, ("203.0.113.1", address))
+    team.delete("Service", "one")
+    await until(lambda: known.names.get(address) is None)
+    team.service("two", address)
+    await until(lambda: known.names.get(address) == f"{team.name}/two")
+    await send(agent, ("203.0.113.1", address))
+    assert await names(collector, 2) == [[None, "one"], [None, "two"]]
+
+
+async def test_rows_that_came_before_the_watches_told_of_their_pod_are_named_afterwards(
+    kubeconfig: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, team: Team
+) -> None:
+    with relayed(kubeconfig, tmp_path) as (relay, through):
+        async with collecting(through, monkeypatch) as collector:
+            known = inventory(collector)
+            await until(lambda: known.synced)
+            relay.cut()
+            await until(lambda: known.problem)
+            assert "\n" not in known.problem
+            status = await collector.shell.status(lambda status: bool(status.kubernetes.problem))
+            assert status.kubernetes.synced
+            team.pod("late", team.address)
+            agent = await collector.agent()
+            await send(agent, (team.address, "203.0.113.1"), ("203.0.113.1", team.address))
+            assert await names(collector, 2) == [[None, None], [None, None]]
+            relay.mend()
+            await collector.shell.until(
+                "SELECT count(*) FROM flow WHERE 'late' IN (SrcK8S_Name, DstK8S_Name)"
+                " AND K8S_FlowLayer = 'infra'",
+                2,
+            )
+            await until(lambda: not known.problem)
+
+
+async def test_what_went_while_the_watches_were_away_is_gone_afterwards(
+    kubeconfig: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, team: Team
+) -> None:
+    team.pod("gone", team.address)
+    with relayed(kubeconfig, tmp_path) as (relay, through):
+        async with collecting(through, monkeypatch) as collector:
+            known = inventory(collector)
+            await until(lambda: (team.name, "gone") in known.pods)
+            relay.cut()
+            await until(lambda: known.problem)
+            team.delete("Pod", "gone")
+            team.pod("new", "198.19.0.8")
+            relay.mend()
+            await until(lambda: (team.name, "new") in known.pods)
+            await until(lambda: (team.name, "gone") not in known.pods)
+            where = f"WHERE Address = '{team.address}' AND ValidToMs IS NOT NULL"
+            await collector.shell.until(f"SELECT count(*) FROM ip_owner {where}", 1)
+
+
+class Heard:
+    """What one reflector tells."""
+
+    def __init__(self, kind: str = "pods", *, version: str = "") -> None:
+        self.news: list[News] = []
+        self.server = ApiServer()
+        (chosen,) = (each for each in KINDS if each.name == kind)
+        self.reflector = Reflector(self.server, chosen, tell=self.news.extend)
+        self.reflector._version = version
+
+    def __enter__(self) -> Heard:
+        self.reflector.thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.reflector.end()
+        self.server.cut()
+        started = time.monotonic()
+        self.reflector.thread.join(10)
+        assert not self.reflector.thread.is_alive()
+        print(f"ended in {time.monotonic() - started:.3f} s")
+
+    def wait(self, kind: type[News], count: int = 1) -> None:
+        deadline = time.monotonic() + 60
+        while sum(isinstance(each, kind) for each in self.news) < count:
+            assert time.monotonic() < deadline, self.news
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def as_configured(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reflectors ask as KUBECONFIG says, not as a pod."""
+    monkeypatch.setenv("KUBECONFIG", kubeconfig)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+
+@pytest.mark.usefixtures("as_configured")
+def test_where_the_server_has_forgotten_the_place_all_is_listed_again(team: Team) -> None:
+    team.pod("here")
+    # As after a long absence: the server answers 410 Gone.
+    with Heard(version="1") as heard:
+        heard.wait(Listed)
+        (listed,) = heard.news
+        assert isinstance(listed, Listed)
+        assert (team.name, "here") in listed.items
+        team.delete("Pod", "here")
+        heard.wait(Changed)
+        team_news = [each for each in heard.news if isinstance(each, Changed)]
+        deadline = time.monotonic() + 60
+        while not any(each.key == (team.name, "here") and not each.item for each in team_news):
+            assert time.monotonic() < deadline
+            team_news = [each for each in heard.news if isinstance(each, Changed)]
+            time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("as_configured")
+def test_a_list_comes_in_pages_and_is_whole(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reflector, "PAGE", 2)
+    for number in range(5):
+        team.pod(f"p{number}")
+    with Heard() as heard:
+        heard.wait(Listed)
+        listed = heard.news[0]
+        assert isinstance(listed, Listed)
+        assert {f"p{number}" for number in range(5)} <= {
+            name for namespace, name in listed.items if namespace == team.name
+        }
+
+
+@pytest.mark.usefixtures("as_configured")
+def test_a_watch_goes_on_from_where_the_server_ended_it(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reflector, "WATCH_SECONDS", 1)
+    with Heard() as heard:
+        heard.wait(Listed)
+        for number in range(4):
+            team.pod(f"p{number}")
+            time.sleep(0.8)
+        deadline = time.monotonic() + 60
+        wanted = [f"p{number}" for number in range(4)]
+        while came(heard.news, team.name) != wanted:
+            assert time.monotonic() < deadline, came(heard.news, team.name)
+            time.sleep(0.02)
+        assert sum(isinstance(each, Listed) for each in heard.news) == 1
+
+
+def came(news: Sequence[News], namespace: str) -> list[str]:
+    """Pods that were told of, in order, each once."""
+    told = (each.key for each in news if isinstance(each, Changed) and each.item is not None)
+    return list(dict.fromkeys(name for where, name in told if where == namespace))
+
+
+def test_a_connection_that_hangs_is_noticed_and_replaced(
+    kubeconfig: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, team: Team
+) -> None:
+    monkeypatch.setattr(reflector, "_SILENCE_SECONDS", 2.0)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    moving = threading.Event()
+    moving.set()
+    with relayed(kubeconfig, tmp_path) as (relay, through):
+        monkeypatch.setenv("KUBECONFIG", through)
+        hang(monkeypatch, moving)
+        with Heard() as heard:
+            heard.wait(Listed)
+            moving.clear()
+            team.pod("unheard")
+            time.sleep(1)
+            before = relay.connections
+            assert came(heard.news, team.name) == []
+            # Connections that were there stay silent for ever, new ones work.
+            hang(monkeypatch, None)
+            deadline = time.monotonic() + 60
+            while came(heard.news, team.name) != ["unheard"]:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            assert relay.connections > before
+        moving.set()
+
+
+def hang(monkeypatch: pytest.MonkeyPatch, moving: threading.Event | None) -> None:
+    """Connections that come from now on pass nothing on while the event is not set."""
+
+    def passing(source: Any, target: Any) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                if moving is not None:
+                    moving.wait()
+                target.sendall(data)
+        for each in (source, target):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    monkeypatch.setattr(relays, "_pass_on", passing)
+
+
+def test_threads_end_with_the_collector_even_when_the_server_does_not_answer(
+    kubeconfig: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+    async def watch() -> float:
+        known = Inventory()
+        async with watching(known):
+            await until(lambda: known.synced)
+            moving.clear()
+            started = time.monotonic()
+        return time.monotonic() - started
+
+    moving = threading.Event()
+    moving.set()
+    with relayed(kubeconfig, tmp_path) as (_, through):
+        monkeypatch.setenv("KUBECONFIG", through)
+        hang(monkeypatch, moving)
+        seconds = asyncio.run(watch())
+        print(f"ended in {seconds:.3f} s")
+        assert seconds < 10
+        assert not [each for each in threading.enumerate() if each.name.startswith("watch ")]
+        moving.set()
+
+
+@pytest.fixture
+def poor(api: Api, team: Team, kubeconfig: str, tmp_path: Path) -> Iterator[str]:
+    """A kubeconfig of an account that may not look at nodes."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount",
+               "metadata": {"name": "poor", "namespace": team.name}}  # fmt: skip
+    role: Object = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": team.name},
+        "rules": [
+            {"apiGroups": [""], "resources": ["pods", "services"],
+             "verbs": ["get", "list", "watch"]},
+            {"apiGroups": ["apps"], "resources": ["replicasets"],
+             "verbs": ["get", "list", "watch"]},
+        ],
+    }  # fmt: skip
+    binding: Object = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": team.name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+                    "name": team.name},
+        "subjects": [{"kind": "ServiceAccount", "name": "poor", "namespace": team.name}],
+    }  # fmt: skip
+    try:
+        for each in (account, role, binding):
+            api.apply(each)
+        yield as_account(kubeconfig, team.name, "poor", tmp_path / "poor.yaml")
+    finally:
+        api.delete(binding)
+        api.delete(role)
+
+
+async def test_a_kind_that_is_not_ours_to_see_is_said_and_the_others_work(
+    poor: str, monkeypatch: pytest.MonkeyPatch, team: Team
+) -> None:
+    async with collecting(poor, monkeypatch) as collector:
+        known = inventory(collector)
+        await until(lambda: known.synced)
+        assert known.problem.startswith("nodes: HTTP 403: ")
+        assert "\n" not in known.problem
+        assert not known.nodes
+        team.pod("one", team.address)
+        await until(lambda: known.names.get(team.address) == f"{team.name}/one")
+        agent = await collector.agent()
+        await send(agent, (team.address, "203.0.113.1"))
+        assert await names(collector, 1) == [["one", None]]
+
+
+async def test_without_a_server_the_collector_captures_and_says_why_it_knows_nobody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with collecting(str(tmp_path / "nothing"), monkeypatch) as collector:
+        known = inventory(collector)
+        await until(lambda: known.problem)
+        assert known.problem == f"no cluster: neither in a pod nor is there a {tmp_path}/nothing"
+        agent = await collector.agent()
+        await send(agent, ("198.51.100.1", "203.0.113.1"))
+        assert await names(collector, 1) == [[None, None]]
+
+
+async def test_credentials_that_are_refused_are_read_again(
+    poor: str, kubeconfig: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in a pod: a token file that is replaced while the collector runs."""
+    from kubernetes.config import incluster_config  # noqa: PLC0415 - only where a cluster is
+
+    config = yaml.safe_load(Path(poor).read_text(encoding="utf-8"))
+    cluster = yaml.safe_load(Path(kubeconfig).read_text(encoding="utf-8"))["clusters"][0]["cluster"]
+    url = urlsplit(cluster["server"])
+    authority = tmp_path / "ca.crt"
+    if data := cluster.get("certificate-authority-data"):
+        authority.write_bytes(base64.b64decode(data))
+    else:
+        authority = Path(cluster["certificate-authority"])
+    token = tmp_path / "token"
+    token.write_text("of yesterday")
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", str(url.hostname))
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(url.port or 443))
+    known = Inventory()
+    async with watching(known):
+        await until(lambda: "HTTP 401" in known.problem)
+        assert not known.pods
+        token.write_text(config["users"][0]["user"]["token"])
+        await until(lambda: ("default", "kubernetes") in known.services)
+        await until(lambda: "HTTP 401" not in known.problem)

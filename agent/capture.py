@@ -21,7 +21,7 @@ from agent.kernel.peers import Peers
 from agent.kernel.ring import Ring
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from pyroute2 import AsyncIPRoute
 
@@ -71,6 +71,8 @@ class Capture:
     events: Ring
     features: asyncio.Future[FeatureHooks]
     """Done when they have been compiled."""
+    want_features: Callable[[], None]
+    """Has that done soon."""
     interfaces: dict[int, Interface] = field(default_factory=dict)
     problems: dict[int, str] = field(default_factory=dict)
     """Why an interface that was asked for is not attached, by ifindex."""
@@ -86,6 +88,7 @@ class Capture:
         loaded: Loaded,
         features: asyncio.Future[FeatureHooks],
         *,
+        want_features: Callable[[], None],
         method: Method,
         anchor: Anchor,
         patterns: Sequence[str],
@@ -94,7 +97,7 @@ class Capture:
         hooks = Hooks(netlink, loaded.programs, method, anchor)
         capture = cls(
             netlink, loaded, hooks, tuple(patterns), Classifier(loaded),
-            Ring(loaded.maps["ring"]), Ring(loaded.maps["events"]), features,
+            Ring(loaded.maps["ring"]), Ring(loaded.maps["events"]), features, want_features,
         )  # fmt: skip
         for ifindex in await snapshot(netlink):
             await sweep_interface(netlink, ifindex)
@@ -154,10 +157,15 @@ class Capture:
 
     async def apply(self, rules: Sequence[Rule], settings: Settings) -> Applied:
         """Put a generation in force; ValueError or OSError if it cannot be, and nothing changed."""
-        hooks = await asyncio.shield(self.features) if settings.features else None
+        hooks = await self._hooks() if settings.features else None
         async with self.lock:
             names = {i.ifindex: i.name for i in self.interfaces.values()}
             return await asyncio.to_thread(self._apply, rules, settings, names, hooks)
+
+    async def _hooks(self) -> FeatureHooks:
+        if not self.features.done():
+            self.want_features()
+        return await asyncio.shield(self.features)
 
     def _apply(
         self, rules: Sequence[Rule], settings: Settings, names: dict[int, str],

@@ -62,6 +62,7 @@ def check(*, root: Path = Path("/")) -> dict[str, Any]:
 
 def _features(loading: Loading) -> dict[str, str]:
     """Why each does not work, empty where it does."""
+    loading.hurry()
     made = loading.finish_features()
     made.loaded.close()
     return {feature.name: made.problems.get(feature.name, "") for feature in FEATURES}

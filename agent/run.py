@@ -79,8 +79,8 @@ async def run(options: argparse.Namespace, loading: Loading, loaded: Loaded, siz
         method = _method(options.attach, loaded.programs["nobs_eth_in"])
         features = loop.run_in_executor(None, _features, loading, loaded)
         capture = await Capture.open(
-            netlink, loaded, features, method=method, anchor=options.tcx_anchor,
-            patterns=options.interface,
+            netlink, loaded, features, want_features=loading.hurry, method=method,
+            anchor=options.tcx_anchor, patterns=options.interface,
         )  # fmt: skip
         identity = Identity(
             node=options.node,

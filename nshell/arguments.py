@@ -128,7 +128,7 @@ CONNECTION = (
     click.option("--context", metavar="NAME", help="Of the kubeconfig; default: its current one."),
     click.option("agent_namespace", "--agent-namespace", metavar="NAMESPACE",
                  type=Checked("namespace", names.namespace),
-                 help=f"Of agents and collector; default: {names.DEFAULT_NAMESPACE}."),
+                 help=f"Of agents and collector; of a new session: {names.DEFAULT_NAMESPACE}."),
 )
 FRONT = (
     click.option("commands", "-c", "--command", multiple=True, metavar="COMMAND",

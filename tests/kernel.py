@@ -63,6 +63,7 @@ class Kernel:
     @cached_property
     def hooks(self) -> FeatureHooks:
         """The features, waited for when they are asked for."""
+        self.loading.hurry()
         return FeatureHooks(self.loading.finish_features(), self.loaded.maps["tails"])
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,8 @@ MAPS = (
 _HERE = Path(__file__).resolve().parent.parent / "bpf"
 _MESSAGE_BYTES = 1 << 16
 _NICE = 10
+_PATIENCE_SECONDS = 5.0
+"""Before the features are compiled that nobody has asked for: the start goes first."""
 
 
 class CompileError(RuntimeError):
@@ -110,8 +113,16 @@ class Loading:
         names, fds = received
         return _loaded(names["programs"], names["maps"], fds)
 
+    def hurry(self) -> None:
+        """The features are wanted now; from any thread, as often as one likes."""
+        with suppress(OSError):
+            self._ours.send(b"\1")
+
     def finish_features(self) -> LoadedFeatures:
-        """The features, once the child is through with them; call it after finish()."""
+        """The features, once the child is through with them; call it after finish().
+
+        Without hurry() it begins with them some seconds after the start.
+        """
         programs: dict[str, int] = {}
         maps: dict[str, Map] = {}
         problems: dict[str, str] = {}
@@ -154,7 +165,10 @@ class Loading:
 
     def _receive(self) -> tuple[dict, list[int]] | None:  # type: ignore[type-arg]
         most = len(MAPS) + len(PROGRAMS)
-        data, fds, _flags, _addr = socket.recv_fds(self._ours, _MESSAGE_BYTES, most)
+        try:
+            data, fds, _flags, _addr = socket.recv_fds(self._ours, _MESSAGE_BYTES, most)
+        except ConnectionResetError:  # it ended before it read that we hurry
+            return None
         if not data:
             return None
         answer = json.loads(data)
@@ -201,6 +215,8 @@ class _Child:
     def run(self, bpf: type[bcc.BPF]) -> None:
         core = self._compile(bpf, CORE, self._flags)
         self._send(core, PROGRAMS, MAPS, bpf.SCHED_CLS)
+        if not self._wanted():
+            return
         os.nice(_NICE)  # the capture that begins meanwhile goes first
         try:
             types = btf.kernel()
@@ -211,6 +227,16 @@ class _Child:
                 self._load(bpf, feature, types)
             except Exception as error:  # noqa: BLE001  whatever it is, the others go on
                 self._answer(problem=_one_line(error))
+
+    def _wanted(self) -> bool:
+        """Wait a while, or until somebody hurries; False where nobody is there any more."""
+        self._socket.settimeout(_PATIENCE_SECONDS)
+        try:
+            return bool(self._socket.recv(1))
+        except TimeoutError:
+            return True
+        finally:
+            self._socket.settimeout(None)
 
     def _compile(self, bpf: type[bcc.BPF], names: Sequence[str], flags: list[str]) -> bcc.BPF:
         unit = bpf(text=source(names), cflags=flags)

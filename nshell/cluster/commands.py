@@ -98,8 +98,9 @@ def copy(ctx: click.Context, /, **given: Any) -> None:
 def cleanup(ctx: click.Context, /, **given: Any) -> None:
     """Remove whatever is left of any session on a cluster, and say what that was.
 
-    Sessions that are at work too. Of every namespace, unless --agent-namespace names
-    one. Only what bears our labels is touched.
+    Sessions that are at work too, so it asks first; where nobody can answer, it needs
+    --yes. Of every namespace, unless --agent-namespace names one. Only what bears our
+    labels is touched.
     """
     ctx.exit(_status(given, lambda api: _cleanup(api, given["agent_namespace"], yes=given["yes"])))
 
@@ -259,9 +260,12 @@ def _cleanup(api: Api, namespace: str | None, *, yes: bool) -> int:
     if not left:
         say("nothing is left of any session")
         return Exit.OK
-    if not yes and sys.stdin.isatty():
+    if not yes:
         for each in left:
             click.echo(f"  {each}", err=True)
+        if not sys.stdin.isatty():
+            complain(f"{plural(len(left), 'object')} would be removed: --yes removes them")
+            return Exit.USAGE
         click.confirm(f"Remove {plural(len(left), 'object')}?", abort=True, err=True)
     outcome = work.run(left, tell=lambda each: click.echo(f"removed {each}"))
     for problem in outcome.problems:

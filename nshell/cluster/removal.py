@@ -24,6 +24,7 @@ _GRACE_SECONDS = 3.0
 """For a collector that was asked to stop."""
 _GONE_SECONDS = 25.0
 _POLL_SECONDS = 0.3
+_ROLE = "clusterrole"
 
 
 class Removal:
@@ -55,7 +56,7 @@ class Removal:
                     asked = True
                 left = self._left()
                 problem = ""
-                if left and asked:
+                if left and not left[0].startswith(_ROLE):
                     with suppress(ApiError):
                         self._let_go_of_pods()
             except ApiError as error:
@@ -65,20 +66,24 @@ class Removal:
         return self._line(problem, left) if left else ""
 
     def _let_go_of_pods(self) -> None:
-        """Of those that never began: a kubelet tries two minutes to give one what is gone."""
+        """Of those in which nothing runs any more, or ever did.
+
+        A kubelet takes ten seconds to tidy up after one, and two minutes for one that
+        waits for what is gone.
+        """
         here = f"/api/v1/namespaces/{self._deployment.namespace}/pods"
         selector = f"{deploy.MANAGED}={FIELD_MANAGER},{deploy.SESSION}={self._deployment.session}"
         for pod in self._api.get(here, labelSelector=selector)["items"]:
             containers = pod.get("status", {}).get("containerStatuses", [])
-            began = any("waiting" not in each.get("state", {}) for each in containers)
-            if "deletionTimestamp" in pod["metadata"] and not began:
+            runs = any("running" in each.get("state", {}) for each in containers)
+            if "deletionTimestamp" in pod["metadata"] and not runs:
                 self._api.delete(f"{here}/{pod['metadata']['name']}", grace_seconds=0)
 
     def _left(self) -> list[str]:
         owner = self._deployment.owner
         role = deploy.found(self._api, f"{deploy.ROLES}/{owner}")
         gone = deploy.leftovers(self._api, self._deployment)
-        return ([f"clusterrole {owner}"] if role is not None else []) + gone
+        return ([f"{_ROLE} {owner}"] if role is not None else []) + gone
 
     def _line(self, problem: str, left: list[str]) -> str:
         name = self._deployment.session

@@ -174,6 +174,11 @@ def test_cleanup_removes_what_was_made_half_and_what_nobody_owns_and_nothing_els
     try:
         for item in (*made, orphan, others):
             api.apply(item)
+        done = run(there, "cleanup")
+        assert (done.returncode, done.stdout) == (Exit.USAGE, "")
+        assert f"  clusterrole {half.owner}\n" in done.stderr
+        assert done.stderr.endswith("objects would be removed: --yes removes them\n")
+        assert api.exists(orphan)
         done = run(there, "cleanup", "--yes")
         assert done.returncode == Exit.FAILED, done.stderr
         removed = done.stdout.splitlines()
@@ -190,7 +195,7 @@ def test_cleanup_removes_what_was_made_half_and_what_nobody_owns_and_nothing_els
         assert leftovers.objects(api, "half") == leftovers.objects(api, "lost") == []
         assert api.exists(others)
         api.delete(others)
-        done = run(there, "cleanup")
+        done = run(there, "cleanup", "--yes")
         assert (done.returncode, done.stdout) == (
             Exit.OK,
             f"removed namespace {half.namespace}\n",
@@ -210,7 +215,8 @@ def test_a_namespace_that_was_there_before_is_kept(api: Api, there: ClusterShell
     try:
         api.apply(space)
         api.apply(account)
-        done = once(None, "cleanup", "--kubeconfig", there.kubeconfig, "--agent-namespace", name)
+        where = ("--kubeconfig", there.kubeconfig, "--agent-namespace", name)
+        done = once(None, "cleanup", "--yes", *where)
         assert (done.returncode, done.stdout, done.stderr) == (
             Exit.OK,
             f"removed serviceaccount {name}/netobserv-gone-agent\n",

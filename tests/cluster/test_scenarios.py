@@ -196,7 +196,8 @@ def test_a_packet_filter_on_the_node_is_the_cause_of_drops_with_names(scene: Sce
              "SrcK8S_Namespace": scene.place.name, "SrcK8S_Name": knocker.name,
              "DstK8S_Namespace": scene.place.name, "DstK8S_Name": server.name}
         ]  # fmt: skip
-        (told,) = scene.live.do(f"why {knocker.address} {server.address}:{BLOCKED} for 4s")
+        here, there = (f"{each.namespace}/{each.name}" for each in (knocker, server))
+        (told,) = scene.live.do(f"why {here} {there}:{BLOCKED} for 4s")
         assert "NETFILTER_DROP" in told["summary"], told
         assert scene.there in told["summary"], told
         scene.place.scale("knocker", 0)

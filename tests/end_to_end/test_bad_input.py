@@ -44,6 +44,8 @@ REFUSED = [
     ("capture flws off", ("flws", "flows")),
     ("wait forever", ("forever",)),
     ("source /nowhere.nobs", ("/nowhere.nobs",)),
+    ("why shop/web 10.129.0.2", ("'shop/web'", "cluster")),
+    ("filter pod shop/web", ("pod", "cluster")),
 ]
 
 

@@ -10,6 +10,7 @@ from nshell.filters import parse_rule
 from nshell.shell.commands import build_registry
 from nshell.shell.errors import CommandError
 from nshell.shell.kinds import World
+from nshell.shell.why.naming import ClusterName
 from nshell.shell.why.question import Question, Target, parse_target
 
 
@@ -32,6 +33,7 @@ def question(line: str) -> Question:
         ("api:8080", Target(name="api", port=8080)),
         ("_dmarc.ex-ample.com", Target(name="_dmarc.ex-ample.com")),
         ("bücher.example", Target(name="xn--bcher-kva.example")),
+        ("shop/db:5432", Target(cluster_name=ClusterName("shop", "db"), port=5432)),
     ],
 )
 def test_a_target_is_an_address_or_a_name_and_perhaps_a_port(word: str, target: Target) -> None:
@@ -43,10 +45,14 @@ def test_a_target_is_an_address_or_a_name_and_perhaps_a_port(word: str, target: 
     [
         ("why", "SRC is missing: why SRC DST[:PORT] [for DURATION]"),
         ("why 10.0.0.1", "DST[:PORT] is missing: why SRC DST[:PORT] [for DURATION]"),
-        ("why api 10.0.0.1", "'api' is not an IP address: SRC is who sends, not a name"),
+        (
+            "why api 10.0.0.1",
+            "'api' is not an IP address: SRC is who sends, an address or NAMESPACE/POD",
+        ),
         ("why 10.0.0.1 10.0.0.300", "'10.0.0.300' is neither an IP address nor a DNS name"),
         ("why 10.0.0.1 a..b", "'a..b' is neither an IP address nor a DNS name"),
-        ("why 10.0.0.1 a/b", "'a/b' is neither an IP address nor a DNS name"),
+        ("why 10.0.0.1 a/B", "'a/B' is not NAMESPACE/NAME of a pod or a service"),
+        ("why a/ 10.0.0.1", "'a/' is not NAMESPACE/NAME of a pod or a service"),
         ("why 10.0.0.1 10.0.0.2:0", "'0' is not a port: a number from 1 to 65535"),
         ("why 10.0.0.1 api:http", "'http' is not a port: a number from 1 to 65535"),
         ("why ::1 [fd00::2]:", "'' is not a port: a number from 1 to 65535"),
@@ -118,3 +124,13 @@ def test_completion_knows_that_a_duration_may_follow() -> None:
     assert offered("why 10.0.0.1 10.0.0.2 ") == ["for"]
     assert offered("why 10.0.0.1 10.0.0.2 for ") == []
     assert offered("why ") == []
+
+
+def test_completion_offers_the_pods_and_services_of_a_cluster() -> None:
+    world = World(selectable={"pod": ["shop/web-1"], "service": ["shop/db"]})
+
+    def offered(text: str) -> list[str]:
+        return [candidate.text for candidate in build_registry().complete(text, world)]
+
+    assert offered("why sh") == ["shop/web-1"]
+    assert offered("why shop/web-1 shop/") == ["shop/web-1", "shop/db"]

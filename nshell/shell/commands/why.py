@@ -13,6 +13,7 @@ from nshell.shell.escape import escape
 from nshell.shell.features import FEATURES
 from nshell.shell.values import Result  # noqa: TC001 - the same
 from nshell.shell.why.evidence import gather
+from nshell.shell.why.naming import ClusterName, addressed
 from nshell.shell.why.question import Address, Destination, ForDuration, Question, Source, Target
 from nshell.shell.why.report import report
 from nshell.shell.why.verdict import decide
@@ -34,7 +35,7 @@ def register(registry: Registry) -> None:
 
 async def why(
     ctx: Context,
-    source: Annotated[Address, Source()],
+    source: Annotated[Address | ClusterName, Source()],
     target: Annotated[Target, Destination()],
     duration: Annotated[float | None, ForDuration()] = None,
 ) -> Result:
@@ -43,7 +44,8 @@ async def why(
     Watches for 10 s or as long as is said, while the traffic goes on; Ctrl-C
     ends the watching early, a second one calls it off. Meanwhile filters of its
     own come before yours, and dns, drops, rtt and tcp are on; then all is as it
-    was. SRC is an address, DST an address or a DNS name. The verdict is one of
+    was. SRC is an address, DST an address or a DNS name; on a cluster either may be
+    a pod and DST a service, as NAMESPACE/NAME. The verdict is one of
     name-resolution-failed, dropped-here, refused, no-answer, reset-after-connect,
     connected-but-slow, healthy, nothing-sent; the rows that it rests on follow.
 
@@ -51,8 +53,9 @@ async def why(
         why 10.129.0.48 10.129.0.49:443
         why 10.129.0.48 api.example.com for 30s
         why fd00::1 [fd00::2]:80
+        why shop/web-1 shop/db:5432
     """
-    question = Question(source, target)
+    question = Question(*await addressed(ctx.client, source, target))
     status = await ctx.client.status()
     async with ctx.client.overlay(
         "why", rules=question.rules(status.dns_ports), features=FEATURES
@@ -60,7 +63,8 @@ async def why(
         made = overlay.made
         caveats = (*_of_nodes(made), *_of_session(status))
         wanted = WATCH_SECONDS if duration is None else duration
-        ctx.narrate(f"watching {source} and {target.host} for {wanted:g} s; Ctrl-C ends it early")
+        ends = f"{_shown(source, question.source)} and {_shown(target.host, question.target.host)}"
+        ctx.narrate(f"watching {ends} for {wanted:g} s; Ctrl-C ends it early")
         started = time.monotonic()
         await _watch(ctx.interrupts, wanted)
         seconds = time.monotonic() - started
@@ -75,6 +79,10 @@ async def why(
         caveats=caveats,
     )
     return report(evidence, decide(evidence))
+
+
+def _shown(said: object, found: object) -> str:
+    return str(said) if str(said) == str(found) else f"{said} ({found})"
 
 
 async def _watch(interrupts: Interrupts, seconds: float) -> None:

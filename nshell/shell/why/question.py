@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nshell.shell.errors import CommandError
 from nshell.shell.kinds import Candidate, Duration, Fragment, Kind, World
+from nshell.shell.why.naming import ClusterName, parse_cluster_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,11 +31,13 @@ class Target:
     name: str = ""
     """In lower case, without the final dot; empty where there is an address."""
     port: int | None = None
+    cluster_name: ClusterName | None = None
+    """Of a pod or a service whose address is still to be found."""
 
     @property
     def host(self) -> str:
         """As it is written."""
-        return self.name or str(self.address)
+        return self.name or str(self.cluster_name or self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,9 @@ def parse_target(word: str) -> Target:
     address = parse_address(host)
     if address is not None:
         return Target(address=address, port=number)
+    cluster_name = parse_cluster_name(host)
+    if cluster_name is not None:
+        return Target(port=number, cluster_name=cluster_name)
     return Target(name=_name(host), port=number)
 
 
@@ -128,26 +134,38 @@ def _name(word: str) -> str:
     return name
 
 
-class Source(Kind[Address]):
-    """An IP address."""
+class Source(Kind["Address | ClusterName"]):
+    """An IP address, or a pod."""
 
     shown = "SRC"
 
-    def take(self, cursor: Cursor) -> Address:
+    def take(self, cursor: Cursor) -> Address | ClusterName:
         word = cursor.next()
-        address = parse_address(word)
-        if address is None:
-            raise CommandError(f"{word!r} is not an IP address: SRC is who sends, not a name")
-        return address
+        found = parse_address(word) or parse_cluster_name(word)
+        if found is None:
+            raise CommandError(
+                f"{word!r} is not an IP address: SRC is who sends, an address or NAMESPACE/POD"
+            )
+        return found
+
+    def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:  # noqa: ARG002
+        return [Candidate(name, "pod") for name in world.selectable.get("pod", ())]
 
 
 class Destination(Kind[Target]):
-    """An IP address or a DNS name, and perhaps a port."""
+    """An IP address, a DNS name, a pod or a service, and perhaps a port."""
 
     shown = "DST[:PORT]"
 
     def take(self, cursor: Cursor) -> Target:
         return parse_target(cursor.next())
+
+    def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:  # noqa: ARG002
+        return [
+            Candidate(name, sort)
+            for sort in ("pod", "service")
+            for name in world.selectable.get(sort, ())
+        ]
 
 
 class ForDuration(Kind[float]):

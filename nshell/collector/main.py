@@ -194,7 +194,6 @@ def _command(
     sampling: int,
 ) -> int:
     """Hold one capture session: agents and shells connect to it."""
-    os.umask(0o077)
     # The core library would write to stderr what we say in one line.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # No linear algebra here: its threads would only cost memory.
@@ -230,6 +229,8 @@ def _command(
         owner=owner,
         resume=resume,
     )
+    # Not sooner: nothing has been made so far, and refused options change nothing.
+    os.umask(0o077)
     try:
         return run(options, session)
     except StartError as error:

@@ -187,9 +187,11 @@ def test_a_node_that_starts_again_comes_back_into_the_session(
         collector = made.pids("collector").get(node, 0)
         for pid in filter(None, (before, collector)):
             os.kill(pid, signal.SIGKILL)
+        # A runtime that makes containers' directories for itself alone would be of no use.
         subprocess.run(
-            [str(nodes.testbed.scripts / "up.sh")], check=True, capture_output=True, timeout=120
-        )
+            [str(nodes.testbed.scripts / "up.sh")],
+            check=True, capture_output=True, timeout=120, umask=0o022,
+        )  # fmt: skip
         if collector:
             until(lambda: _is_back(made, there, collector), UP_SECONDS)
         until(lambda: _another(made, node, before), UP_SECONDS)

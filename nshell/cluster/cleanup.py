@@ -82,6 +82,8 @@ class Left:
     kind: Kind
     name: str
     namespace: str = ""
+    going: bool = field(default=False, compare=False)
+    """It is being deleted already."""
 
     @property
     def path(self) -> str:
@@ -97,6 +99,11 @@ class Outcome:
 
     removed: list[Left] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+
+def _left(kind: Kind, metadata: Object) -> Left:
+    going = "deletionTimestamp" in metadata
+    return Left(kind, metadata["name"], metadata.get("namespace", ""), going)
 
 
 class Cleanup:
@@ -136,9 +143,7 @@ class Cleanup:
             if error.status == _NOT_FOUND:
                 return []
             raise
-        found = (Left(kind, item["metadata"]["name"], item["metadata"].get("namespace", ""))
-                 for item in items)  # fmt: skip
-        return [each for each in found if self._is_meant(each)]
+        return [each for item in items if self._is_meant(each := _left(kind, item["metadata"]))]
 
     def _is_meant(self, each: Left) -> bool:
         if self._namespace is None or each.kind.namespaced:

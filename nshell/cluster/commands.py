@@ -260,13 +260,14 @@ def _cleanup(api: Api, namespace: str | None, *, yes: bool) -> int:
     if not left:
         say("nothing is left of any session")
         return Exit.OK
-    if not yes:
-        for each in left:
+    staying = [each for each in left if not each.going]
+    if staying and not yes:
+        for each in staying:
             click.echo(f"  {each}", err=True)
         if not sys.stdin.isatty():
-            complain(f"{plural(len(left), 'object')} would be removed: --yes removes them")
+            complain(f"{plural(len(staying), 'object')} would be removed: --yes removes them")
             return Exit.USAGE
-        click.confirm(f"Remove {plural(len(left), 'object')}?", abort=True, err=True)
+        click.confirm(f"Remove {plural(len(staying), 'object')}?", abort=True, err=True)
     outcome = work.run(left, tell=lambda each: click.echo(f"removed {each}"))
     for problem in outcome.problems:
         complain(problem)

@@ -140,7 +140,16 @@ def test_a_second_session_lives_beside_it_and_each_is_stopped_by_its_name(
     wait_nothing(lambda: leftovers.objects(api, "stays"))
 
 
-def test_with_nothing_there_each_says_so(there: ClusterShell) -> None:
+def wait_for_the_namespace(api: Api, there: ClusterShell) -> None:
+    """Until it has gone with the last session in it."""
+    space: Object = {
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": there.namespace},
+    }  # fmt: skip
+    api.wait_gone(space)
+
+
+def test_with_nothing_there_each_says_so(api: Api, there: ClusterShell) -> None:
+    wait_for_the_namespace(api, there)
     assert run(there, "cleanup").stderr == "nothing is left of any session\n"
     assert run(there, "cleanup").returncode == Exit.OK
     stopped = run(there, "stop")
@@ -161,6 +170,7 @@ def plain(kind: str, name: str, namespace: str, **labels: str) -> Object:
 def test_cleanup_removes_what_was_made_half_and_what_nobody_owns_and_nothing_else(
     api: Api, there: ClusterShell
 ) -> None:
+    wait_for_the_namespace(api, there)
     half = Deployment(
         image="localhost/there-is-no-such:1", namespace=there.namespace, session="half"
     )

@@ -24,7 +24,7 @@ import pytest
 import yaml
 
 from nshell.collector.kube import reflector
-from nshell.collector.kube.api import ApiServer
+from nshell.collector.kube.api import AccessError, ApiServer
 from nshell.collector.kube.inventory import Inventory
 from nshell.collector.kube.reflector import KINDS, Changed, Listed, Reflector
 from nshell.collector.kube.watches import watching
@@ -316,9 +316,25 @@ def as_configured(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
 
+def has_forgotten(version: str) -> bool:
+    """Whether the server would have to say 410 Gone to who goes on from there."""
+    server = ApiServer()
+    try:
+        batches = server.watch(
+            "/api/v1/pods", read_seconds=10, watch=1, resourceVersion=version, timeoutSeconds=1
+        )
+        return any(each.get("type") == "ERROR" for batch in batches for each in batch)
+    except AccessError as error:
+        return error.status == reflector.GONE
+    finally:
+        server.cut()
+
+
 @pytest.mark.usefixtures("as_configured")
 def test_where_the_server_has_forgotten_the_place_all_is_listed_again(team: Team) -> None:
     team.pod("here")
+    if not has_forgotten("1"):
+        pytest.skip("this API server is so young that it remembers everything")
     # As after a long absence: the server answers 410 Gone.
     with Heard(version="1") as heard:
         heard.wait(Listed)

@@ -139,6 +139,8 @@ def _session(
         settings=Settings(format=options.format),
         interrupts=interrupts,
         narrate=front.narrate,
+        notify=front.notify,
+        tasks=tasks,
         history=getattr(front, "history", tuple),
         host=host,
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from nshell.shell.runner import Runner
+    from nshell.shell.takeover import Takeover
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,9 @@ class BatchOutput:
 
     def narrate(self, text: str) -> None:
         say(text)
+
+    async def take_over(self, live: Takeover) -> None:
+        await live.follow(self)
 
 
 def _write_out(text: str) -> None:

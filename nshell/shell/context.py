@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nshell.shell.live import Host
     from nshell.shell.monitor import Monitor
     from nshell.shell.registry import Registry
+    from nshell.tasks import Tasks
 
 
 @dataclass(slots=True)
@@ -22,6 +23,14 @@ class Settings:
 
     format: str = "table"
     timing: bool = True
+    expanded: str = "auto"
+    """on, off, or auto: a row a block, where a row is wider than the terminal."""
+    pager: str = "auto"
+    """off, or auto: a result higher than the terminal goes through a pager."""
+    human: bool = True
+    """Bytes and durations as people read them, in text layouts on a terminal."""
+    theme: str = "auto"
+    keys: str = "emacs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,10 @@ class Context:
     interrupts: Interrupts = field(default_factory=Interrupts)
     narrate: Callable[[str], object] = field(default=lambda _: None)
     """Says at once what a command that takes a while is doing."""
+    notify: Callable[[str], object] = field(default=lambda _: None)
+    """Tells of something that happened in the background, above the prompt."""
+    tasks: Tasks | None = None
+    """What goes on behind the prompt; it ends with the session."""
     history: Callable[[], Sequence[str]] = tuple
     """Lines typed so far, oldest first."""
     host: Host | None = None

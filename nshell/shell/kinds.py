@@ -44,6 +44,10 @@ class World:
     filters: Mapping[int, str] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=dict)
     """Name to summary."""
+    queries: Mapping[str, str] = field(default_factory=dict)
+    """Named queries: name to summary."""
+    alerts: Mapping[int, str] = field(default_factory=dict)
+    """Number to statement."""
 
 
 @dataclass(frozen=True, slots=True)

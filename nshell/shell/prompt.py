@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession, print_formatted_text
 from prompt_toolkit.formatted_text import FormattedText
-from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.patch_stdout import patch_stdout
-from prompt_toolkit.styles import Style
 
 from nshell.filters import PREDICATES
 from nshell.shell.completer import ShellCompleter, world_of
@@ -26,6 +24,7 @@ from nshell.shell.highlight import ShellLexer
 from nshell.shell.history import open_history
 from nshell.shell.interactive import converse
 from nshell.shell.keys import build_keys
+from nshell.shell.look import Look, look
 from nshell.shell.runner import Runner
 from nshell.shell.stderr import stderr_aside
 from nshell.shell.toolbar import toolbar
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from nshell.proto import session_pb2 as pb
     from nshell.shell.kinds import World
     from nshell.shell.live import Session
+    from nshell.shell.takeover import Takeover
 
 PROMPT = "netobserv> "
 CONTINUED = "... "
@@ -48,21 +48,6 @@ _KEYWORDS = (
     "accept", "reject", "for", "where", "until", "timeout", "on", "off", "flows", "packets",
     "list", "add", "del", "replace", "clear", "pcap", "pcapng", "csv", "json", "db", *FEATURES,
 )  # fmt: skip
-_STYLE = Style.from_dict(
-    {
-        "prompt": "bold",
-        "command": "ansiblue bold",
-        "keyword": "ansicyan",
-        "narration": "ansibrightblack",
-        "notice": "ansiyellow",
-        "error": "ansired",
-        "bottom-toolbar": "noreverse bg:ansibrightblack ansiwhite",
-        "hint": "italic",
-        "rec": "bold",
-        "paused": "bold reverse",
-        "alarm": "bold ansiyellow",
-    }
-)
 
 
 class _LineCleared(Exception):  # noqa: N818 - a key, not a failure
@@ -72,8 +57,9 @@ class _LineCleared(Exception):  # noqa: N818 - a key, not a failure
 class TerminalOutput:
     """Above the prompt."""
 
-    def __init__(self, depth: ColorDepth | None) -> None:
-        self._depth = depth
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self._live: Takeover | None = None
 
     async def data(self, text: str) -> None:
         self.show("", text, end="")
@@ -83,25 +69,40 @@ class TerminalOutput:
     def narrate(self, text: str) -> None:
         self.show("class:narration", escape(text))
 
+    def notify(self, text: str) -> None:
+        if self._live is not None:
+            self._live.notify(text)
+        else:
+            self.show("class:notice", escape(text))
+
+    async def take_over(self, live: Takeover) -> None:
+        self._live = live
+        try:
+            await live.draw(self._look)
+        finally:
+            self._live = None
+
     def show(self, style: str, text: str, *, end: str = "\n") -> None:
         """Text in one style; it has been escaped."""
         fragments = FormattedText([(style, text)])
-        print_formatted_text(fragments, end=end, style=_STYLE, color_depth=self._depth)
+        print_formatted_text(
+            fragments, end=end, style=self._look.style, color_depth=self._look.depth
+        )
 
 
 class PromptFront:
     """A terminal with somebody at it."""
 
     def __init__(self, *, color: bool) -> None:
-        self._depth = None if color else ColorDepth.DEPTH_1_BIT
-        self._output = TerminalOutput(self._depth)
+        self._look = look(color=color)
+        self._output = TerminalOutput(self._look)
         self._history = open_history()
         self._prompt: PromptSession[str] | None = None
         self._drawn = asyncio.Event()
         self._described: pb.Description | None = None
 
     def notify(self, text: str) -> None:
-        self._output.show("class:notice", escape(text))
+        self._output.notify(text)
 
     def narrate(self, text: str) -> None:
         self._output.narrate(text)
@@ -147,8 +148,8 @@ class PromptFront:
             refresh_interval=_REFRESH_SECONDS,
             reserve_space_for_menu=6,
             search_ignore_case=True,
-            style=_STYLE,
-            color_depth=self._depth,
+            style=self._look.style,
+            color_depth=self._look.depth,
             interrupt_exception=_LineCleared,
         )
         prompt.app.after_render += lambda _: self._drawn.set()

@@ -16,6 +16,7 @@ from nshell.shell.escape import escape_block
 from nshell.shell.render import format_named, render
 from nshell.shell.reports import render_report
 from nshell.shell.script import split_script
+from nshell.shell.takeover import Takeover
 from nshell.shell.units import human_ms, plural
 from nshell.shell.values import Answer, Notice, Quit, Report, Result, Source, Table, Text
 
@@ -37,6 +38,9 @@ class Output(Protocol):
 
     def narrate(self, text: str) -> None:
         """What happened, one line."""
+
+    async def take_over(self, live: Takeover) -> None:
+        """Let it draw or append until it ends."""
 
 
 class Runner:
@@ -90,6 +94,8 @@ class Runner:
             self._out.narrate(result.text)
         elif isinstance(result, Report):
             await self._out.data(render_report(self._ctx.settings.format, result))
+        elif isinstance(result, Takeover):
+            await self._out.take_over(result)
         elif isinstance(result, Table):
             await self._show_table(result)
         elif isinstance(result, Answer):

@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from nshell.shell.takeover import Takeover
+
 Cell: TypeAlias = "str | int | float | bytes | None"
 Row: TypeAlias = Sequence[Cell]
 
@@ -78,4 +80,4 @@ class Quit:
     """Close the session."""
 
 
-Result: TypeAlias = Table | Answer | Text | Report | Notice | Source | Quit | None
+Result: TypeAlias = Table | Answer | Text | Report | Notice | Source | Takeover | Quit | None

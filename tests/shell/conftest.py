@@ -21,6 +21,8 @@ from tests.shell.fake_session import Capture, FakeSession
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from nshell.shell.takeover import Takeover
+
 
 @dataclass(slots=True)
 class Recorded:
@@ -34,6 +36,9 @@ class Recorded:
 
     def narrate(self, text: str) -> None:
         self.told.append(text)
+
+    async def take_over(self, live: Takeover) -> None:
+        await live.follow(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,9 @@ def _named(word: str, what: str) -> Named:
         raise FilterError(
             f"{shown(word)} is not a service: write it as {_plain(namespace)}/{_plain(name)}"
         )
+    if what == "service" and "." in name:
+        # RFC 1035 labels: what `name.namespace` would be read for otherwise.
+        raise FilterError(f"{shown(word)} is not a service: their names have no dots")
     if _is_address(name):
         raise FilterError(f"{shown(word)} is not a {what}: write it as `peer_ip {name}`")
     return Named(

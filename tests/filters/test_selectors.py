@@ -52,6 +52,7 @@ REFUSED = {
     ),
     "namespace shop/web": "'shop/web' is not a namespace: write it as `pod shop/web`?",
     "service web.shop.svc": "'web.shop.svc' is not a service: write it as shop/web",
+    "service */a.b": "'*/a.b' is not a service: their names have no dots",
     "owner web": "'web' is not an owner: write it as `owner deployment/web`?",
     "owner sts": "'sts' is not an owner: write it as `owner statefulset/*`?",
     "owner deplyment/web": (

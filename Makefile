@@ -1,6 +1,9 @@
 # Every target sets up what it needs first; a second time that takes no time.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=KUBECONFIG,NETOBSERV_TESTBED,NETOBSERV_TEST_IMAGE)
 
+# Tests wait more than they compute: two at a time, a module by one.
+WORKERS := -n 2 --dist loadgroup
+
 .PHONY: setup setup-dev shell test check bench proto
 
 setup:
@@ -13,14 +16,14 @@ shell: setup  ## open the shell on this host
 	@$(AS_ROOT) .venv/bin/netobserv shell --local
 
 test: setup-dev  ## every test
-	$(AS_ROOT) .venv/bin/python -m pytest
+	$(AS_ROOT) .venv/bin/python -m pytest $(WORKERS)
 
 check: setup-dev  ## formatter, linter, types, import contracts, then every test
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(AS_ROOT) .venv/bin/python -m pytest
+	$(AS_ROOT) .venv/bin/python -m pytest $(WORKERS)
 
 bench: setup-dev  ## prints a table, writes bench/results/*.json
 	$(AS_ROOT) .venv/bin/python -m bench

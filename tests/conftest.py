@@ -16,13 +16,20 @@ __all__ = ["kernel"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A cluster comes last, for what needs none is sooner told; what ends its nodes behind that."""
+    """A cluster comes last, for what needs none is sooner told; what ends its nodes behind that.
+
+    With several workers a module is the work of one, and so is the cluster: its
+    tests share an image and a cluster's nodes.
+    """
     items.sort(
         key=lambda item: (
             item.get_closest_marker("cluster") is not None,
             item.path.name == "test_faults.py",
         )
     )
+    for item in items:
+        in_cluster = item.get_closest_marker("cluster") is not None
+        item.add_marker(pytest.mark.xdist_group("cluster" if in_cluster else str(item.path)))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from nshell.shell.errors import did_you_mean
 from nshell.shell.escape import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from nshell.cluster.manifests import Object
 
@@ -91,24 +91,24 @@ class Api:
 
     def get(self, path: str, **query: object) -> Object:
         """What is at a path, such as `/api/v1/nodes`."""
-        return self._send("GET", path, None, dict(query))
+        return _parsed(self._data("GET", path, None, query))
 
     def text(self, path: str, **query: object) -> str:
         """What is at a path where that is no JSON, such as a log."""
-        return self._data("GET", path, None, dict(query)).decode(errors="backslashreplace")
+        return self._data("GET", path, None, query).decode(errors="backslashreplace")
 
     def request(
         self, method: str, path: str, body: Object | None = None, **query: object
     ) -> Object:
         """Any request with a JSON answer."""
-        return self._send(method, path, body, dict(query))
+        return _parsed(self._data(method, path, body, query))
 
     def apply(self, item: Object, *, dry_run: bool = False, manager: str | None = None) -> Object:
         """Server-side apply; the object as the server has it now."""
         query = {"fieldManager": manager or FIELD_MANAGER, "force": "true"}
         if dry_run:
             query["dryRun"] = "All"
-        return self._send("PATCH", self.path_of(item), item, query, kind=_APPLY)
+        return _parsed(self._data("PATCH", self.path_of(item), item, query, kind=_APPLY))
 
     def delete(
         self,
@@ -167,23 +167,12 @@ class Api:
             }
         return self._resources[group_version]
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        body: Object | None,
-        query: dict[str, Any],
-        *,
-        kind: str = _JSON,
-    ) -> Object:
-        return _parsed(self._data(method, path, body, query, kind=kind))
-
     def _data(
         self,
         method: str,
         path: str,
         body: Object | None,
-        query: dict[str, Any],
+        query: Mapping[str, object],
         *,
         kind: str = _JSON,
     ) -> bytes:

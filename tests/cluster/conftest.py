@@ -16,6 +16,7 @@ from tests.cluster import image as images
 from tests.cluster import workloads
 from tests.cluster.api import Api
 from tests.cluster.nodes import Nodes, Testbed
+from tests.cluster.team import Team
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,3 +58,10 @@ def workload(api: Api, image: str) -> Iterator[workloads.Place]:
     """A namespace for a module's pods, gone afterwards."""
     with workloads.place(api, image) as made:
         yield made
+
+
+@pytest.fixture
+def team(api: Api) -> Iterator[Team]:
+    """A namespace with pods that exist for the API server alone."""
+    with workloads.place(api, "") as place:
+        yield Team(api, place.name)

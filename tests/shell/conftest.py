@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import grpc.aio
+import pytest
 import pytest_asyncio
 
 from nshell.proto.session_pb2_grpc import add_SessionServicer_to_server
@@ -19,7 +20,7 @@ from nshell.shell.runner import Runner
 from tests.shell.fake_session import Capture, FakeSession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from nshell.shell.takeover import Takeover
 
@@ -104,3 +105,10 @@ async def prompt_shell() -> AsyncIterator[Shell]:
     """As somebody at a prompt has it."""
     async for made in _shell(interactive=True):
         yield made
+
+
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    """Where session directories go; a short name, for the path of a socket has little room."""
+    with TemporaryDirectory(prefix="ns-run-") as directory:
+        yield Path(directory)

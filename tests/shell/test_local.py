@@ -59,10 +59,10 @@ async def launched(
 
 
 @pytest.fixture
-def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def base(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where session directories go."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return tmp_path
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    return runtime
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -36,6 +36,7 @@ COMMANDS = (
     "wait until SELECT count(*) > 20 FROM packet WHERE SrcK8S_Name LIKE 'client%' timeout 20s",
     "export pcapng client.pcapng where SrcK8S_Name LIKE 'client%'",
     "losses",
+    "quit",
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,30 +11,23 @@ from nshell.shell.commands import build_registry
 from nshell.shell.why.verdict import SLUGS
 from tests.docs import transcript
 
-ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROOT = transcript.ROOT
 README = (ROOT / "README.md").read_text()
-
-
-def shown(document: str) -> str:
-    (found,) = re.findall(
-        r"```console\n(netobserv> .*?)```", (ROOT / document).read_text(), re.DOTALL
-    )
-    return str(found)
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("document", transcript.SCENES)
 def test_the_session_of_a_document_is_what_happens(document: str, tmp_path: Path) -> None:
-    expected = transcript.parse(shown(document))
-    scene, _ = transcript.SCENES[document]
-    with scene() as pair:
-        really = transcript.run(pair.ours, [e.command for e in expected[:-1]], tmp_path)
-    assert [e.command for e in really] == [e.command for e in expected]
+    expected = transcript.parse(transcript.shown((ROOT / document).read_text()))
+    with transcript.SCENES[document]() as pair:
+        really = transcript.run(pair.ours, [e.prompt + e.command for e in expected], tmp_path)
+    assert expected
     for ours, theirs in zip(really, expected, strict=True):
-        assert [transcript.alike(line) for line in ours.answer] == [
-            transcript.alike(line) for line in theirs.answer
-        ]
-    for file in re.findall(r"\S+\.pcap", " ".join(e.command for e in expected)):
+        assert transcript.matches(ours.answer, theirs.answer), (ours, theirs)
+    for file in re.findall(r"export \S+ (\S+)", " ".join(e.command for e in expected)):
         assert (tmp_path / file).stat().st_size > 1000
 
 
@@ -52,7 +45,8 @@ def test_every_make_target_in_the_readme_exists() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "docs/what-happened.md", "docs/kubernetes.md"]
+    "document",
+    ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))],
 )
 def test_the_files_that_a_document_names_are_there(document: str) -> None:
     path = ROOT / document

@@ -1,57 +1,42 @@
 """What the documents show of sessions, really run: a web server, its client, a session between.
 
-`python -m tests.docs.transcript` prints what they show between their
-``console`` fences; the test runs the documents' own commands and compares.
+`python -m tests.docs.transcript [DOCUMENT...]` runs the commands that stand between
+their ``console`` fences and writes what comes into them; the test compares.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import re
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pexpect
 
 from tests import network
+from tests.docs import walkthroughs
 from tests.session import NETOBSERV
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
-PROMPT = "netobserv> "
-READING_SECONDS = 3
-"""What a reader takes to look at the prompt; the agent is up by then."""
+    Scene = Callable[[], AbstractContextManager[network.Pair]]
+
+PROMPT, SERVER_PROMPT, READER_PROMPT = "netobserv> ", "server# ", "$ "
+"""Of the session, of a shell on the host that captures, of one where the files are."""
+ELIDED = "[...]"
+"""In a document: more came here."""
+_BLOCK = re.compile(r"```console\n(.*?)\n?```", re.DOTALL)
+ROOT = Path(__file__).resolve().parents[2]
 
 SERVER, CLIENT = "10.129.0.1", "10.129.0.48"
-QUICK_START = (
-    "filter peer_ip 10.129.0.48",
-    "wait until SELECT count(*) > 4 FROM flow WHERE DstPort = 8080",
-    "sql SELECT SrcAddr, DstAddr, DstPort, sum(Packets) AS Packets, human_bytes(sum(Bytes)) AS Sent"
-    " FROM flow WHERE DstPort = 8080 GROUP BY 1, 2, 3",
-    "filter reject protocol icmp",
-    "filter",
-    "export pcap web.pcap where 8080 IN (SrcPort, DstPort)",
-    "sql SELECT prot FROM flow",
-    "losses",
-)
-INCIDENT = (
-    "why 10.129.0.48 10.129.0.1:8080 for 4s",
-    "enable drops tcp",
-    "wait until SELECT count(*) > 5 FROM packet_drop WHERE Loss",
-    "SELECT Reason, Function, proto_name(Proto) AS Proto, Drops FROM drop_summary WHERE Loss",
-    "SELECT DISTINCT SrcAddr, DstAddr, DstPort, PktDropLatestDropCause AS Cause FROM flow"
-    " WHERE PktDropPackets > 0",
-    "SELECT ServerPort, sum(PacketsOut) AS Sent, sum(PacketsIn) AS Answers, sum(Drops) AS Drops"
-    " FROM conversation WHERE ServerPort = 8080",
-    "disable drops tcp",
-)
-
 SERVE = """
 import http.server, sys
 server = http.server.ThreadingHTTPServer((sys.argv[1], 8080), http.server.SimpleHTTPRequestHandler)
@@ -98,49 +83,80 @@ def blocked_web() -> Iterator[network.Pair]:
         yield pair
 
 
-SCENES = {
-    "README.md": (web, QUICK_START),
-    "docs/what-happened.md": (blocked_web, INCIDENT),
+SCENES: dict[str, Scene] = {
+    "README.md": web,
+    "docs/what-happened.md": blocked_web,
+    "docs/connectivity.md": walkthroughs.orders,
+    "docs/unknown-traffic.md": walkthroughs.port_80,
 }
-"""What happens while the session of a document runs, and its commands but the last."""
+"""What happens while the session of a document runs."""
 
 
 @dataclass(slots=True)
 class Exchange:
+    """What was typed after a prompt, and what came."""
+
     command: str
     answer: list[str]
+    prompt: str = PROMPT
 
 
 def run(where: network.Host, commands: Sequence[str], folder: Path) -> list[Exchange]:
     """Each command of a local session with what it printed."""
     words = where.words("env", "TERM=dumb", NETOBSERV, "shell", "--local", "-i", "eth0",
                         "--packets")  # fmt: skip
-    return converse(words, commands, folder)
+    return converse(words, commands, folder, host=where)
 
 
-def converse(words: Sequence[str], commands: Sequence[str], folder: Path) -> list[Exchange]:
+def converse(
+    words: Sequence[str], commands: Sequence[str], folder: Path, *, host: network.Host | None = None
+) -> list[Exchange]:
     """Each command with what it printed, on stdout and stderr alike.
 
     On a terminal, so that a command that fails does not end the session, and a
-    dumb one, so that what comes is lines.
+    dumb one, so that what comes is lines. A command behind a prompt of its own is
+    one of the host's, or of the reader's.
     """
-    child = pexpect.spawn(words[0], list(words[1:]), cwd=str(folder), encoding="utf-8",
+    env = {**os.environ, "XDG_STATE_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    child = pexpect.spawn(words[0], list(words[1:]), cwd=str(folder), encoding="utf-8", env=env,
                           timeout=60, dimensions=(50, 200), echo=False)  # fmt: skip
     child.expect_exact(PROMPT)
-    time.sleep(READING_SECONDS)
+    _await_agents(child)
     exchanges = []
+    path = f"PATH={Path(NETOBSERV).parent}:{os.environ['PATH']}"
     try:
-        for command in commands:
-            child.sendline(command)
-            child.expect_exact(PROMPT)
-            lines = _lines(child.before)
-            exchanges.append(Exchange(command, lines))
-        child.sendline("quit")
-        child.expect(pexpect.EOF)
-        exchanges.append(Exchange("quit", _lines(child.before)))
+        for line in commands:
+            prompt, command = _prompt_of(line)
+            if prompt == PROMPT:
+                child.sendline(command)
+                child.expect(pexpect.EOF if command == "quit" else re.escape(PROMPT))
+                answer = child.before
+            else:
+                on_host = host is not None and prompt == SERVER_PROMPT
+                inside = host.words() if host is not None and on_host else []
+                script = f"exec 2>&1; {command}" if on_host else command
+                answer = network.sh(*inside, "env", "-C", str(folder), path, "sh", "-c", script)
+            exchanges.append(Exchange(command, _lines(answer), prompt))
     finally:
         child.close(force=True)
     return exchanges
+
+
+def _await_agents(child: pexpect.spawn[str]) -> None:
+    """As somebody does who reads what stands there before typing."""
+    answer = ""
+    while not re.search(r"^\S+ +connected", answer, re.MULTILINE):
+        time.sleep(0.5)
+        child.sendline("agents")
+        child.expect_exact(PROMPT)
+        answer = child.before or ""
+
+
+def _prompt_of(line: str) -> tuple[str, str]:
+    for prompt in (PROMPT, SERVER_PROMPT, READER_PROMPT):
+        if line.startswith(prompt):
+            return prompt, line.removeprefix(prompt)
+    return PROMPT, line
 
 
 def _lines(text: str | None) -> list[str]:
@@ -149,7 +165,8 @@ def _lines(text: str | None) -> list[str]:
 
 def show(exchanges: Sequence[Exchange]) -> str:
     return "\n".join(
-        "\n".join([f"{PROMPT}{exchange.command}", *exchange.answer]) for exchange in exchanges
+        "\n".join([f"{exchange.prompt}{exchange.command}", *exchange.answer])
+        for exchange in exchanges
     )
 
 
@@ -157,11 +174,47 @@ def parse(text: str) -> list[Exchange]:
     """A shown transcript taken apart again."""
     exchanges: list[Exchange] = []
     for line in text.splitlines():
-        if line.startswith(PROMPT):
-            exchanges.append(Exchange(line.removeprefix(PROMPT), []))
+        if line.startswith((PROMPT, SERVER_PROMPT, READER_PROMPT)):
+            prompt, command = _prompt_of(line)
+            exchanges.append(Exchange(command, [], prompt))
         elif exchanges and line.strip():
             exchanges[-1].answer.append(line.rstrip())
     return exchanges
+
+
+def shown(text: str) -> str:
+    """What stands in a document's transcripts, which are one session."""
+    return "\n".join(_BLOCK.findall(text))
+
+
+def rewritten(text: str, exchanges: Sequence[Exchange]) -> str:
+    """A document with these answers, as much left out of each as there was."""
+    came = iter(exchanges)
+
+    def block(match: re.Match[str]) -> str:
+        told = [_shortened(next(came), like=each) for each in parse(match[1])]
+        return f"```console\n{show(told)}\n```"
+
+    return _BLOCK.sub(block, text)
+
+
+def _shortened(exchange: Exchange, *, like: Exchange) -> Exchange:
+    if ELIDED not in like.answer:
+        return exchange
+    at = like.answer.index(ELIDED)
+    end = len(exchange.answer) - (len(like.answer) - at - 1)
+    return replace(exchange, answer=[*exchange.answer[:at], ELIDED, *exchange.answer[end:]])
+
+
+def matches(answer: Sequence[str], shown: Sequence[str]) -> bool:
+    """Whether an answer is what a document shows of it, ELIDED standing for any lines."""
+    if ELIDED in shown:
+        at = shown.index(ELIDED)
+        after = len(shown) - at - 1
+        if len(answer) < at + after:
+            return False
+        answer = [*answer[:at], ELIDED, *answer[len(answer) - after :]]
+    return [alike(line) for line in answer] == [alike(line) for line in shown]
 
 
 def alike(line: str) -> str:
@@ -172,8 +225,15 @@ def alike(line: str) -> str:
     return re.sub(r"[-\s]+", " ", line).strip()
 
 
+def main(documents: Sequence[str]) -> None:
+    """Run their sessions again and write down what came."""
+    for document in documents or SCENES:
+        path = ROOT / document
+        text = path.read_text()
+        with SCENES[document]() as pair, tempfile.TemporaryDirectory() as folder:
+            commands = [each.prompt + each.command for each in parse(shown(text))]
+            path.write_text(rewritten(text, run(pair.ours, commands, Path(folder))))
+
+
 if __name__ == "__main__":
-    for document, (scene, commands) in SCENES.items():
-        with scene() as pair_, tempfile.TemporaryDirectory() as folder_:
-            shown = show(run(pair_.ours, commands, Path(folder_)))
-            sys.stdout.write(f"{document}\n\n{shown}\n\n")
+    main(sys.argv[1:])

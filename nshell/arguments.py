@@ -7,18 +7,22 @@ Invariant: a wrong word is one line that names it and the nearest right one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from nshell.cluster import names
+from nshell.configured import CONFIG
 from nshell.shell.errors import CommandError, did_you_mean
+from nshell.shell.exits import Exit
 from nshell.shell.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ORDER = "nshell.order"
+FORMATS = ("table", "json", "csv", "markdown", "vertical")
+"""Those of nshell.shell.render, which takes its time to import."""
 
 
 class Size(click.ParamType[int]):
@@ -123,20 +127,21 @@ class InOrder(click.Command):
 
 # fmt: off
 CONNECTION = (
-    click.option("--kubeconfig", metavar="FILE",
+    click.option("--kubeconfig", metavar="FILE", type=click.Path(),
                  help="How to reach the cluster; default: KUBECONFIG, ~/.kube/config."),
     click.option("--context", metavar="NAME", help="Of the kubeconfig; default: its current one."),
     click.option("agent_namespace", "--agent-namespace", metavar="NAMESPACE",
                  type=Checked("namespace", names.namespace),
                  help=f"Of agents and collector; of a new session: {names.DEFAULT_NAMESPACE}."),
+    *CONFIG,
 )
 FRONT = (
     click.option("commands", "-c", "--command", multiple=True, metavar="COMMAND",
                  help="Run this instead of reading commands; -c and -f run in the order given."),
     click.option("files", "-f", "--file", multiple=True, metavar="FILE",
                  help="Run the commands of this file; - is stdin."),
-    click.option("format_", "--format", metavar="table|json|csv|markdown", default="table",
-                 type=ChoiceWithHint(["table", "json", "csv", "markdown"]), help="Of results."),
+    click.option("format_", "--format", metavar="|".join(FORMATS), default="table",
+                 type=ChoiceWithHint(FORMATS), help="Of results."),
     click.option("--fail-on-loss", type=Whole(0, 2**63 - 1), metavar="N",
                  help="Exit with status 5 when more than N packets or rows were lost."),
     click.option("--no-color", is_flag=True, help="No colours; so does NO_COLOR=1."),
@@ -153,3 +158,9 @@ def with_options(options: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any
         return command
 
     return decorate
+
+
+def refuse(line: str, code: Exit = Exit.USAGE) -> NoReturn:
+    """Say so and end, with nothing started."""
+    click.echo(f"netobserv: {line}", err=True)
+    raise click.exceptions.Exit(code)

@@ -9,11 +9,10 @@ here: the prompt waits for them.
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,25 +27,34 @@ from nshell.arguments import (
     Seconds,
     Size,
     Whole,
+    refuse,
     with_options,
 )
 from nshell.cluster import commands, names
 from nshell.cluster.doctorcommand import doctor
+from nshell.configured import CONFIG, settings_of, startup_of
+from nshell.hosts import cluster_host, local_host, refuse_of_other_mode
+from nshell.netobservcli.command import flows, packets
+from nshell.netobservcli.group import EPILOG, Overview, completion, help_
 from nshell.shell.exits import Exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nshell.capturing import CaptureOptions
-    from nshell.local import Programs
     from nshell.shell.app import MakeHost, ShellOptions
     from nshell.shell.batch import Script
 
+COMPLETE = "_NETOBSERV_COMPLETE"
+"""Of the environment: a shell asks for completions."""
 _PLUGINS = {"kubectl-netobserv": "kubectl netobserv", "oc-netobserv": "oc netobserv"}
 """What is typed, by the program that this is then."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Overview,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 def netobserv() -> None:
     """On-demand network debugger: live kernel filters, SQL over the rows, pcap
     while it runs."""
@@ -110,8 +118,8 @@ def shell(ctx: click.Context, /, **given: Any) -> None:
 
     Agents run on every node of a cluster, or with --local on this host.
     """
-    _refuse_of_other_mode(given)
-    make = _local_host(given) if given["local"] else _cluster_host(given)
+    refuse_of_other_mode(given)
+    make = local_host(given) if given["local"] else cluster_host(given)
     ctx.exit(_run(_shell_options(given, order=ctx.meta[ORDER], host=make)))
 
 
@@ -155,6 +163,7 @@ def attach(ctx: click.Context, /, **given: Any) -> None:
               help="Without a shell after which the session ends; 0: never; default: 60.")
 @click.option("openshift", "--openshift", is_flag=True,
               help="For OpenShift: its security context constraints too.")
+@with_options(CONFIG)
 def manifests(**given: Any) -> None:
     """Print what a session makes on a cluster, with the reasons.
 
@@ -166,11 +175,13 @@ def manifests(**given: Any) -> None:
     try:
         deployment = Deployment(**{"image": default_image(), **asked})
     except names.BadName as error:
-        _refuse(str(error), Exit.USAGE)
+        refuse(str(error), Exit.USAGE)
     click.echo(text(deployment), nl=False)
 # fmt: on
 
 
+for each in (flows, packets, help_, completion):
+    netobserv.add_command(each)
 commands.register(netobserv)
 netobserv.add_command(doctor)
 
@@ -181,77 +192,6 @@ def _run(options: ShellOptions) -> int:
     from nshell.shell.app import run_shell
 
     return asyncio.run(run_shell(options))
-
-
-_ON_CLUSTER = {
-    "kubeconfig": "--kubeconfig", "context": "--context", "agent_namespace": "--agent-namespace",
-    "namespaces": "--namespace", "session": "--session", "node_labels": "--node-label",
-    "image": "--image", "lease": "--lease",
-}  # fmt: skip
-_ON_THIS_HOST = {"directory": "--dir"}
-_STORE_BYTES = 4 << 30
-"""What a collector's pod has room for."""
-
-
-def _refuse_of_other_mode(given: dict[str, Any]) -> None:
-    local = given["local"]
-    for name, option in (_ON_CLUSTER if local else _ON_THIS_HOST).items():
-        if given[name] not in (None, ()):
-            _refuse(f"{option} is for a session {'on a cluster' if local else 'with --local'}",
-                    Exit.USAGE)  # fmt: skip
-    if local and len(given["nodes"]) > 1:
-        _refuse("--node: with --local it is the name of this host, so there is one", Exit.USAGE)
-    if not local and (given["store_limit"] or 0) > _STORE_BYTES:
-        _refuse("--store-limit: a collector on a cluster has room for 4Gi", Exit.USAGE)
-
-
-def _programs() -> Programs:
-    from nshell.local import Programs
-
-    return Programs()
-
-
-def _local_host(given: dict[str, Any]) -> MakeHost:
-    from nshell.local import LocalOptions, LocalSession
-    from nshell.shell.needs import missing
-
-    options = LocalOptions(
-        node=(given["nodes"] or (platform.node() or "localhost",))[0],
-        capture=_capture_options(given),
-        directory=None if given["directory"] is None else _directory(given["directory"]),
-    )
-    if lack := missing():
-        _refuse(lack, Exit.NO_AGENT)
-    return partial(LocalSession, options, programs=_programs())
-
-
-def _cluster_host(given: dict[str, Any]) -> MakeHost:
-    from nshell.cluster.deploy import Request
-    from nshell.cluster.manifests import DEFAULT_LEASE_SECONDS, Deployment, default_image
-    from nshell.cluster.session import ClusterOptions, ClusterSession
-
-    capture = _capture_options(given)
-    lease = given["lease"]
-    try:
-        deployment = Deployment(
-            image=given["image"] or default_image(),
-            session=given["session"] or names.DEFAULT_SESSION,
-            namespace=given["agent_namespace"] or names.DEFAULT_NAMESPACE,
-            node_labels=given["node_labels"],
-            nodes=given["nodes"],
-            lease_seconds=DEFAULT_LEASE_SECONDS if lease is None else lease,
-            agent_arguments=capture.agent_arguments(),
-        )
-    except names.BadName as error:
-        _refuse(str(error), Exit.USAGE)
-    options = ClusterOptions(
-        namespace=deployment.namespace,
-        kubeconfig=given["kubeconfig"],
-        context=given["context"],
-        request=Request(deployment, ("--kubernetes", *capture.collector_arguments())),
-        session=deployment.session,
-    )
-    return partial(ClusterSession, options)
 
 
 def _shell_options(
@@ -265,51 +205,11 @@ def _shell_options(
     return ShellOptions(
         host=host,
         scripts=_scripts(given, order),
-        format=given["format_"],
+        settings=settings_of(click.get_current_context(), given),
+        startup=startup_of(click.get_current_context()),
         fail_on_loss=given["fail_on_loss"],
-        color=not given["no_color"],
         prompt=on_terminal and can_draw,
     )
-
-
-def _capture_options(given: dict[str, Any]) -> CaptureOptions:
-    from nshell.capturing import CaptureOptions
-
-    filters = [_canonical(text) for text in given["filters"]]
-    if given["namespaces"]:
-        filters.append(_canonical(f"namespace {','.join(given['namespaces'])}"))
-    return CaptureOptions(
-        interfaces=given["interfaces"],
-        filters=tuple(filters),
-        features=tuple(dict.fromkeys(name for names in given["features"] for name in names)),
-        flows=not given["no_flows"],
-        packets=given["packets"],
-        snaplen=given["snaplen"],
-        sampling=given["sampling"],
-        flow_capacity=given["flow_capacity"],
-        ring_bytes=given["ring_bytes"],
-        tcx_anchor=given["tcx_anchor"],
-        attach=given["attach"],
-        store_limit=given["store_limit"],
-        max_seconds=given["max_time"],
-        max_bytes=given["max_bytes"],
-    )
-
-
-def _canonical(text: str) -> str:
-    from nshell.filters import FilterError, parse_rule, split_words
-
-    try:
-        return parse_rule(split_words(text)).text
-    except FilterError as error:
-        _refuse(f"--filter: {error}", Exit.USAGE)
-
-
-def _directory(name: str) -> Path:
-    path = Path(name).expanduser().absolute()
-    if path.exists() and not path.is_dir():
-        _refuse(f"--dir: {name} is not a directory", Exit.USAGE)
-    return path
 
 
 def _scripts(given: dict[str, Any], order: list[str | None]) -> tuple[Script, ...]:
@@ -335,16 +235,15 @@ def _script(name: str) -> Script:
     try:
         return Script(name, Path(name).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        _refuse(f"-f: {unreadable(name, error)}", Exit.USAGE)
-
-
-def _refuse(line: str, code: Exit) -> NoReturn:
-    click.echo(f"netobserv: {line}", err=True)
-    raise click.exceptions.Exit(code)
+        refuse(f"-f: {unreadable(name, error)}", Exit.USAGE)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The `netobserv` program."""
+    if COMPLETE in os.environ:
+        from nshell.netobservcli.completion import register
+
+        register()
     called = _PLUGINS.get(Path(sys.argv[0]).name, "netobserv")
     sys.exit(_status(lambda: netobserv.main(arguments, called, standalone_mode=False)))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["kernel"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests neither read nor write what the user keeps."""
+    os.environ["NETOBSERV_CONFIG"] = os.devnull
+    os.environ["XDG_STATE_HOME"] = state = tempfile.mkdtemp(prefix="netobserv-test-state-")
+    config.add_cleanup(lambda: shutil.rmtree(state, ignore_errors=True))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

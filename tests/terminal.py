@@ -1,14 +1,16 @@
 """A program on a pty and the screen it draws: type, wait, look.
 
 wait_for() returns as soon as the screen says what is awaited, and fails with
-the screen in the message when it never does.
+the screen in the message when it never does. Nothing is read in between: a
+terminal that is not asked is one that has stopped.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import pexpect
 import pyte
@@ -19,6 +21,41 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _SECONDS = 20.0
+_ALTERNATE_SCREEN = 1049
+
+KEYS: Final = {
+    "enter": "\r", "tab": "\t", "shift-tab": "\x1b[Z", "escape": "\x1b", "backspace": "\x7f",
+    "up": "\x1b[A", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D",
+    "home": "\x1b[H", "end": "\x1b[F", "page-up": "\x1b[5~", "page-down": "\x1b[6~",
+    "delete": "\x1b[3~", "f1": "\x1bOP",
+    "alt-enter": "\x1b\r", "ctrl-right": "\x1b[1;5C", "ctrl-left": "\x1b[1;5D",
+    **{f"ctrl-{chr(96 + number)}": chr(number) for number in range(1, 27)},
+}  # fmt: skip
+"""What a terminal sends for a key, as xterm does."""
+
+
+class Screen(pyte.HistoryScreen):
+    """Also has the second screen of a full-screen program, gone when that ends."""
+
+    _below: tuple[Any, Any] | None = None
+
+    def set_mode(self, *modes: int, **how: bool) -> None:
+        super().set_mode(*modes, **how)
+        if how.get("private") and _ALTERNATE_SCREEN in modes and self._below is None:
+            self._below = copy.deepcopy(self.buffer), copy.copy(self.cursor)
+            self.erase_in_display(2)
+
+    def reset_mode(self, *modes: int, **how: bool) -> None:
+        super().reset_mode(*modes, **how)
+        if how.get("private") and _ALTERNATE_SCREEN in modes and self._below is not None:
+            self.buffer, self.cursor = self._below
+            self._below = None
+            self.dirty.update(range(self.lines))
+
+    @property
+    def alternate(self) -> bool:
+        """A full-screen program has it."""
+        return self._below is not None
 
 
 class Terminal:
@@ -33,7 +70,7 @@ class Terminal:
         rows: int = 40,
         cwd: str | None = None,
     ) -> None:
-        self._screen = pyte.HistoryScreen(columns, rows, history=5000)
+        self._screen = Screen(columns, rows, history=5000)
         self._stream = pyte.ByteStream(self._screen)
         self._raw = b""
         surroundings = {**os.environ, "TERM": "xterm-256color", **(env or {})}
@@ -75,6 +112,24 @@ class Terminal:
         """Press these keys; a newline is Enter."""
         self._child.send(text.replace("\n", "\r").encode())
 
+    def press(self, *names: str) -> None:
+        """Press keys by name, each one of KEYS or a character."""
+        for name in names:
+            self._child.send(KEYS.get(name, name).encode())
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The window gets this size, and the program is told."""
+        self._screen.resize(rows, columns)
+        self._child.setwinsize(rows, columns)
+
+    def seconds_until(self, holds: Callable[[], bool], *, seconds: float = _SECONDS) -> float:
+        """How long it takes until this holds of the screen; what draws it is not counted."""
+        begun = now = time.monotonic()
+        while not holds():
+            assert now - begun < seconds, "\n".join(self._screen.display)
+            now = self._take(0.05) or time.monotonic()
+        return now - begun
+
     def interrupt(self) -> None:
         """Press Ctrl-C."""
         self._child.send(b"\x03")
@@ -102,6 +157,16 @@ class Terminal:
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
+
+    @property
+    def cells(self) -> Screen:
+        """What stands on the screen as last read, with its colours, and where the cursor is."""
+        return self._screen
+
+    def line(self) -> str:
+        """The one that the cursor stands on, as last read."""
+        row = self._screen.buffer[self._screen.cursor.y]
+        return "".join(row[x].data for x in range(self._screen.columns)).rstrip()
 
     def screen(self) -> list[str]:
         """Its lines now, without the blank ends."""
@@ -131,6 +196,12 @@ class Terminal:
                 raise AssertionError(f"waited in vain for {what}; the screen:\n{shown}")
             self._read(0.05)
 
+    def rest(self, seconds: float) -> None:
+        """Look on for so long."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._read(min(left, 0.05))
+
     def wait_end(self, *, seconds: float = _SECONDS) -> int:
         """Until the program has ended: its exit status, or minus the signal."""
         self.wait_until(lambda: not self._child.isalive(), "the program to end", seconds=seconds)
@@ -140,10 +211,16 @@ class Terminal:
         return int(self._child.exitstatus or 0)
 
     def _read(self, seconds: float) -> None:
+        while self._take(seconds):
+            seconds = 0
+
+    def _take(self, seconds: float) -> float:
+        """Read once; when that was, 0 if there was nothing."""
         try:
-            while data := self._child.read_nonblocking(65536, timeout=seconds):
-                self._raw += data
-                self._stream.feed(data)
-                seconds = 0
+            data = self._child.read_nonblocking(65536, timeout=seconds)
         except (pexpect.TIMEOUT, pexpect.EOF):
-            return
+            return 0.0
+        now = time.monotonic()
+        self._raw += data
+        self._stream.feed(data)
+        return now

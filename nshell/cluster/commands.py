@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nshell.arguments import CONNECTION, Checked, ChoiceWithHint, with_options
+from nshell.arguments import CONNECTION, FORMATS, Checked, ChoiceWithHint, with_options
 from nshell.cluster import names
 from nshell.shell.exits import Exit
 
@@ -39,9 +39,9 @@ def register(group: click.Group) -> None:
 @click.option(
     "format_",
     "--format",
-    metavar="table|json|csv|markdown",
+    metavar="|".join(FORMATS),
     default="table",
-    type=ChoiceWithHint(["table", "json", "csv", "markdown"]),
+    type=ChoiceWithHint(FORMATS),
     help="Of the list.",
 )
 @click.pass_context
@@ -64,31 +64,46 @@ def stop(ctx: click.Context, /, **given: Any) -> None:
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="[NAME] DIR")
+@click.argument("words", nargs=-1, metavar="[[NAME] DIR]")
 @with_options(CONNECTION)
+@click.option(
+    "--session", type=Checked("session", names.session), metavar="NAME", help="The same as NAME."
+)
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @click.pass_context
 def copy(ctx: click.Context, /, **given: Any) -> None:
     """Copy what a session on a cluster has captured so far; the capture goes on.
 
     Into DIR, which is made: session.db, every row as an SQLite database, and
-    packets.pcapng. NAME may be left out where there is one session.
+    packets.pcapng. Without DIR the files of `flows` and `packets`, named after the
+    time: output/flow/TIME.json and .db, and output/pcap/TIME.pcapng where there are
+    packets. NAME may be left out where there is one session.
     """
-    *rest, directory = given["words"]
+    name, directory = _copy_words(given["words"], given["session"])
+    if directory is None and given["force"]:
+        raise click.UsageError("--force goes with a DIR: without one nothing is replaced")
+
+    def work(api: Api) -> int:
+        where = given["agent_namespace"]
+        if directory is None:
+            return _copy_as_captured(api, where, name)
+        return _copy(api, where, name, directory, force=given["force"])
+
+    ctx.exit(_status(given, work))
+
+
+def _copy_words(words: tuple[str, ...], session: str | None) -> tuple[str | None, Path | None]:
+    """The session's name and the directory, as far as they were given."""
+    *rest, directory = words or (None,)
     if len(rest) > 1:
-        raise click.UsageError(f"{given['words'][2]!r} is too much: copy [NAME] DIR")
+        raise click.UsageError(f"{words[2]!r} is too much: copy [NAME] DIR")
+    if rest and session:
+        raise click.UsageError(f"{rest[0]!r} and --session name a session each")
     try:
-        name = names.session(rest[0]) if rest else None
+        name = names.session(str(rest[0])) if rest else session
     except names.BadName as error:
         raise click.UsageError(str(error)) from error
-    ctx.exit(
-        _status(
-            given,
-            lambda api: _copy(
-                api, given["agent_namespace"], name, Path(directory), force=given["force"]
-            ),
-        )
-    )
+    return name, None if directory is None else Path(directory)
 
 
 @click.command()
@@ -210,6 +225,36 @@ def _copy(
     session = chosen(api, namespace, name)
     asyncio.run(_copied(api, session, targets))
     return Exit.OK
+
+
+def _copy_as_captured(api: Api, namespace: str | None, name: str | None) -> int:
+    import asyncio
+
+    from nshell.cluster.sessions import chosen
+
+    asyncio.run(_written(api, chosen(api, namespace, name)))
+    return Exit.OK
+
+
+async def _written(api: Api, session: Any) -> None:
+    """The files that `flows` and `packets` leave."""
+    import time
+    from contextlib import aclosing
+
+    from nshell.cluster.sessions import reached
+    from nshell.netobservcli.files import OF_FLOWS, OF_PACKETS, Place, write
+
+    async with reached(api, session) as client:
+        status = await client.status()
+        kinds = (
+            *(OF_FLOWS if status.flows or status.flow_rows else ()),
+            *(OF_PACKETS if status.packets or status.packet_rows else ()),
+        )
+        place = Place(time.time(), kinds)
+        place.prepare()
+        async with aclosing(write(client, place)) as files:
+            async for path, holds in files:
+                click.echo(f"./{path}: {holds}")
 
 
 def _check_targets(directory: Path, targets: Iterable[Path], *, force: bool) -> None:

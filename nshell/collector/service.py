@@ -83,12 +83,17 @@ class SessionService(SessionServicer):
     async def Change(self, request: pb.ChangeRequest, context: Context) -> pb.ChangeReply:  # noqa: N802
         """Change the session and wait for the agents."""
         started = time.monotonic()
+        pausing = request.WhichOneof("change") == "paused" and request.paused
         try:
-            ids = self._change(request)
+            # A session that has ended is as good as paused.
+            ids = () if pausing and self._capture.session.ended else self._change(request)
         except (ChangeError, FilterError) as error:
             await _refuse(context, str(error))
         number = self._capture.session.present.number
         nodes = await self._applied(number, timeout=(request.timeout_ms or _CHANGE_MS) / 1000)
+        if pausing:
+            # What was captured before is there when it is said to be paused.
+            await self._capture.fleet.delivered(number, nodes, timeout=_DELIVERY_SECONDS)
         return pb.ChangeReply(
             generation=number,
             filter_ids=ids,

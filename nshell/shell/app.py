@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from nshell.shell import batch
@@ -47,12 +47,16 @@ class ShellOptions:
     host: MakeHost
     scripts: tuple[batch.Script, ...] = ()
     """Empty: a reader types the commands."""
-    format: str = "table"
+    settings: Settings = field(default_factory=Settings)
+    """To begin with; `set` changes them."""
+    startup: tuple[str, ...] = ()
+    """Commands to run first, where a reader sits."""
     fail_on_loss: int | None = None
     """More than this lost in the whole session is a failure."""
-    color: bool = True
     prompt: bool = True
     """With a reader: on a terminal that can draw one."""
+    front: Callable[[], Front] | None = None
+    """Another side than these, which waits for nobody."""
 
 
 class BatchFront:
@@ -88,7 +92,8 @@ async def run_shell(options: ShellOptions) -> Exit:
             session = _session(
                 options, front, host, ending=ending, tasks=tasks, interrupts=interrupts
             )
-            code, reply = await _run_and_close(session, front, signals)
+            alone = bool(options.scripts) or options.front is not None
+            code, reply = await _run_and_close(session, front, signals, alone=alone)
     code = _judge(options, code, reply)
     if isinstance(front, BatchFront) and code is Exit.INTERRUPTED and front.output.stuck:
         os._exit(code)  # a thread still waits for a reader of stdout
@@ -109,15 +114,17 @@ class Front(Protocol):
 
 
 def _front(options: ShellOptions) -> Front:
+    if options.front is not None:
+        return options.front()
     if options.scripts:
         return BatchFront(options)
     if not options.prompt:
         from nshell.shell.plain import PlainFront  # noqa: PLC0415 - seldom needed
 
-        return PlainFront()
+        return PlainFront(options.startup)
     from nshell.shell.prompt import PromptFront  # noqa: PLC0415 - scripts do without
 
-    return PromptFront(color=options.color)
+    return PromptFront(options.settings, options.startup)
 
 
 def _session(
@@ -136,7 +143,7 @@ def _session(
         monitor=monitor,
         registry=build_registry(),
         interactive=not options.scripts,
-        settings=Settings(format=options.format),
+        settings=options.settings,
         interrupts=interrupts,
         narrate=front.narrate,
         notify=front.notify,
@@ -148,21 +155,21 @@ def _session(
 
 
 async def _run_and_close(
-    session: Session, front: Front, signals: _Signals
+    session: Session, front: Front, signals: _Signals, *, alone: bool
 ) -> tuple[Exit, pb.StopReply | None]:
     code, reply = Exit.NO_AGENT, None
     try:
-        code = await _run(session, front)
+        code = await _run(session, front, alone=alone)
     finally:
         signals.closing()
         reply = await _close(session, lost_already=code in (Exit.NO_AGENT, Exit.USAGE))
     return code, reply
 
 
-async def _run(session: Session, front: Front) -> Exit:
+async def _run(session: Session, front: Front, *, alone: bool) -> Exit:
     try:
         await session.host.start()
-        ready = session.host.ready(session, alone=isinstance(front, BatchFront))
+        ready = session.host.ready(session, alone=alone)
         await first_of(ready, name="ready", unless=[session.ending.future])
         await front.run(session)
     except Failure as failure:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nshell.shell.interrupts import Interrupts
+from nshell.shell.queries import Library
+from nshell.shell.recall import Recall
+from nshell.shell.watch.alerts import Alerts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +33,13 @@ class Settings:
     human: bool = True
     """Bytes and durations as people read them, in text layouts on a terminal."""
     theme: str = "auto"
+    """Of colours: dark, light, mono; auto: by COLORFGBG, or what is readable on both."""
     keys: str = "emacs"
+    """emacs or vi, at the prompt."""
+    color: str = "auto"
+    """never, or auto: on a terminal."""
+    origins: dict[str, str] = field(default_factory=dict)
+    """Where a value came from, by its setting's name; not there: the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +63,9 @@ class Context:
     """Lines typed so far, oldest first."""
     host: Host | None = None
     """Where the session runs."""
+    recall: Recall = field(default_factory=Recall)
+    """The rows of the last query."""
+    queries: Library = field(default_factory=Library)
+    """Those with a name."""
+    alerts: Alerts = field(default_factory=Alerts)
+    """What is asked behind the prompt."""

@@ -8,7 +8,7 @@ from nshell.shell.errors import CommandError, did_you_mean
 from nshell.shell.kinds import Candidate, Fragment, Kind, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from nshell.shell.words import Cursor
 
@@ -50,3 +50,7 @@ class FeatureNames(Kind["tuple[str, ...]"]):
             for name, summary in FEATURES.items()
             if name not in used
         ]
+
+    def paint(self, words: Sequence[str], world: World) -> Sequence[str]:  # noqa: ARG002
+        right = ({*word.lower().split(","), ""} <= {*FEATURES, ""} for word in words)
+        return ["keyword" if each else "wrong" for each in right]

@@ -15,6 +15,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._wanted: asyncio.Event | None = None
+        self._every = False
 
     @contextmanager
     def first_one(self) -> Iterator[asyncio.Event]:
@@ -25,9 +26,19 @@ class Interrupts:
         finally:
             self._wanted = None
 
+    @contextmanager
+    def every_one(self) -> Iterator[asyncio.Event]:
+        """The same, and those behind the first do nothing: they are another program's."""
+        self._every = True
+        try:
+            with self.first_one() as wanted:
+                yield wanted
+        finally:
+            self._every = False
+
     def offer(self) -> bool:
         """There was a Ctrl-C; whether it has been taken."""
-        if self._wanted is None or self._wanted.is_set():
+        if self._wanted is None or (self._wanted.is_set() and not self._every):
             return False
         self._wanted.set()
         return True

@@ -4,19 +4,26 @@ in a usage line, so a signature is all a command has to say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import itertools
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from nshell.shell.errors import CommandError, did_you_mean
+from nshell.shell.sqltext import STARTERS
 from nshell.shell.units import parse_duration
+from nshell.shell.words import split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from nshell.shell.words import Cursor
 
 T = TypeVar("T")
+
+_MOST_FILES = 200
+_MOST_ENTRIES = 5_000
+"""Of a directory that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,16 @@ class Candidate:
     replaces: int | None = None
     """Characters before the cursor that it takes the place of; None: the word so far."""
     display: str = ""
+    """How the menu shows it; empty: as it is."""
+    fitted: bool = False
+    """It has been found to fit what was typed, if not by its beginning."""
+
+
+Row = Sequence[Any]
+
+
+def _nothing_seen(_: object) -> Sequence[Row]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +54,10 @@ class World:
 
     tables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Table to column to type."""
+    views: Collection[str] = frozenset()
+    """Those of the tables that have no rows of their own."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What is in a table, and in TABLE.COLUMN."""
     functions: Sequence[str] = ()
     interfaces: Sequence[str] = ()
     selectable: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -48,6 +69,8 @@ class World:
     """Named queries: name to summary."""
     alerts: Mapping[int, str] = field(default_factory=dict)
     """Number to statement."""
+    seen: Callable[[Any], Sequence[Row]] = _nothing_seen
+    """The rows there are for a question of nshell.shell.seen; it is asked again meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +83,16 @@ class Fragment:
     """The one being typed, perhaps empty."""
     raw: str
     """All of it as typed."""
+    after: str = ""
+    """What stands behind the cursor."""
+    earlier: Sequence[str] = ()
+    """The words of the command's parameters before this one."""
+
+    def tail(self, count: int) -> Fragment:
+        """Without so many of its words."""
+        start = list(split(self.raw))[count].start if count < len(self.before) else None
+        raw = self.word if start is None else self.raw[start:]
+        return replace(self, before=self.before[count:], raw=raw)
 
 
 class Kind(Generic[T]):
@@ -67,6 +100,12 @@ class Kind(Generic[T]):
 
     takes_rest: ClassVar[bool] = False
     """Takes every word that is left."""
+    closed: ClassVar[bool] = False
+    """What it completes with is all there is: another word is wrong."""
+    statement: ClassVar[str | None] = None
+    """Its words are SQL, which stands behind this; None: they are not from the first on."""
+    may_hold_sql: ClassVar[bool] = True
+    """SQL may begin with one of its words, if it takes all that are left."""
 
     shown: str = ""
     """How it looks in a usage line; empty: the parameter's name."""
@@ -82,6 +121,18 @@ class Kind(Generic[T]):
     def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:  # noqa: ARG002
         """What could stand there; the caller keeps what fits the word so far."""
         return ()
+
+    def paint(self, words: Sequence[str], world: World) -> Sequence[str]:
+        """A style for each of its words: keyword, number, wrong, or none."""
+        return [self._style(words[:at], word, world) for at, word in enumerate(words)]
+
+    def _style(self, before: Sequence[str], word: str, world: World) -> str:
+        known = {found.text for found in self.complete(Fragment(before, "", ""), world)}
+        if word in known:
+            return "keyword"
+        if known and self.closed:
+            return "wrong"
+        return "number" if word.isdecimal() else ""
 
 
 class Number(Kind[int]):
@@ -100,6 +151,8 @@ class Number(Kind[int]):
 class Choice(Kind[str]):
     """One of a few words."""
 
+    closed = True
+
     def __init__(self, *words: str) -> None:
         self._words = words
         self.shown = "|".join(words)
@@ -117,6 +170,8 @@ class Choice(Kind[str]):
 
 class OnOff(Kind[bool]):
     """on or off."""
+
+    closed = True
 
     shown = "on|off"
 
@@ -138,9 +193,12 @@ class Duration(Kind[float]):
 
 
 class File(Kind[str]):
-    """The name of a file, ~ expanded."""
+    """The name of a file, ~ expanded; one to be written has an extension of its own."""
 
     shown = "FILE"
+
+    def __init__(self, extension: str = "") -> None:
+        self._suffix = f".{extension}" if extension else ""
 
     def accepts(self, word: str) -> bool:
         return word.lower() != "where"
@@ -151,30 +209,54 @@ class File(Kind[str]):
 
     def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:  # noqa: ARG002
         directory, slash, start = at.word.rpartition("/")
-        folder = Path(directory + slash).expanduser()
         try:
-            found = sorted(path for path in folder.iterdir() if path.name.startswith(start))
-        except OSError:
-            return
-        for path in found[:200]:
-            if " " not in path.name and (start or not path.name.startswith(".")):
-                yield Candidate(path.name + "/" * path.is_dir(), replaces=len(start))
+            found = _listed(Path(directory + slash).expanduser(), start)
+        except (OSError, RuntimeError, ValueError):
+            found = []
+        for name in sorted(found, key=self._rank)[:_MOST_FILES]:
+            yield Candidate(name, replaces=len(start))
+        new = f"{start}{self._suffix}"
+        if self._suffix and start and "." not in start and new not in found:
+            yield Candidate(new, "a new file", replaces=len(start))
+
+    def _rank(self, name: str) -> tuple[bool, str]:
+        """What it could be or lead to first."""
+        return not (name.endswith((self._suffix or name, "/"))), name
+
+    def paint(self, words: Sequence[str], world: World) -> Sequence[str]:  # noqa: ARG002
+        return ["" for _ in words]
+
+
+def _listed(folder: Path, start: str) -> list[str]:
+    """What is in it and begins so and can be typed; a directory has a slash."""
+    with os.scandir(folder) as entries:
+        return [
+            f"{entry.name}/" if entry.is_dir() else entry.name
+            for entry in itertools.islice(entries, _MOST_ENTRIES)
+            if entry.name.startswith(start)
+            and (start or not entry.name.startswith("."))
+            and not set(entry.name) & set(" '\"")
+        ]
 
 
 class Sql(Kind[str]):
     """A statement: the rest of the line, as it stands."""
 
     takes_rest = True
+    statement = ""
 
     shown = "SELECT ..."
 
     def take(self, cursor: Cursor) -> str:
+        first = cursor.peek() or ""
+        if first.upper() not in STARTERS and (near := did_you_mean(first, STARTERS)):
+            raise CommandError(f"unknown word {first!r}{near}")
         return cursor.rest_raw()
 
     def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:
-        from nshell.shell.sqlcomplete import complete_sql  # noqa: PLC0415 - imports this module
+        from nshell.shell.sqlcompletion import complete_sql  # noqa: PLC0415 - imports this module
 
-        return complete_sql(at.raw, world)
+        return complete_sql(at.raw, world, after=at.after)
 
 
 class UntilSql(Sql):
@@ -182,11 +264,21 @@ class UntilSql(Sql):
 
     shown = "SELECT ... [timeout DURATION]"
 
+    def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:
+        yield from super().complete(at, world)
+        if len(at.before) > 1 and at.word:
+            yield Candidate("timeout", "and a duration, such as 30s")
+
+
+PACKETS = "SELECT 1 FROM packet"
+"""What an expression over the packet table stands behind."""
+
 
 class Where(Kind[str]):
     """`where` and an expression over the packet table."""
 
     takes_rest = True
+    statement = PACKETS
 
     shown = "where EXPR"
 
@@ -199,15 +291,17 @@ class Where(Kind[str]):
         return cursor.rest_raw()
 
     def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:
-        from nshell.shell.sqlcomplete import complete_sql  # noqa: PLC0415 - imports this module
+        from nshell.shell.sqlcompletion import complete_sql  # noqa: PLC0415 - imports this module
 
         if not at.before:
             return [Candidate("where", "only packets for which this holds")]
-        return complete_sql(f"SELECT 1 FROM packet {at.raw}", world)  # noqa: S608 - never run
+        return complete_sql(f"{PACKETS} {at.raw}", world, after=at.after)
 
 
 class TableName(Kind[str]):
     """A table of the store."""
+
+    closed = True
 
     shown = "TABLE"
 
@@ -215,13 +309,14 @@ class TableName(Kind[str]):
         return cursor.next()
 
     def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:  # noqa: ARG002
-        return [Candidate(name, "table") for name in world.tables]
+        return [Candidate(name, world.notes.get(name, "table")) for name in world.tables]
 
 
 class CommandName(Kind[str]):
     """A command, of one word or two."""
 
     takes_rest = True
+    may_hold_sql = False
 
     shown = "COMMAND"
 
@@ -241,6 +336,7 @@ class Pattern(Kind[str]):
     """Text to look for: the rest of the line."""
 
     takes_rest = True
+    may_hold_sql = False
 
     shown = "TEXT"
 

@@ -9,45 +9,57 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession, print_formatted_text
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory, ThreadedAutoSuggest
+from prompt_toolkit.filters import Always, is_done
 from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.key_binding.vi_state import InputMode
+from prompt_toolkit.layout.processors import (
+    ConditionalProcessor,
+    HighlightMatchingBracketProcessor,
+)
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from nshell.filters import PREDICATES
-from nshell.shell.completer import ShellCompleter, world_of
+from nshell.shell.cells import MARK
+from nshell.shell.completer import ShellCompleter, Worlds
 from nshell.shell.errors import CommandError, SessionLost
 from nshell.shell.escape import escape
-from nshell.shell.features import FEATURES
-from nshell.shell.highlight import ShellLexer
+from nshell.shell.highlight import ShellLexer, WrongWords
 from nshell.shell.history import open_history
 from nshell.shell.interactive import converse
-from nshell.shell.keys import build_keys
+from nshell.shell.keys import MODES, CursorByMode, build_keys
+from nshell.shell.known import Known, rows_of
 from nshell.shell.look import Look, look
+from nshell.shell.pauses import spare_what_is_loaded
 from nshell.shell.runner import Runner
+from nshell.shell.screen import Screen
+from nshell.shell.settings import give
+from nshell.shell.startup import Startup
 from nshell.shell.stderr import stderr_aside
-from nshell.shell.toolbar import toolbar
+from nshell.shell.toolbar import of_the_shell, toolbar
+from nshell.shell.welcome import HINT, first_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nshell.proto import session_pb2 as pb
-    from nshell.shell.kinds import World
+    from nshell.shell.context import Settings
     from nshell.shell.live import Session
     from nshell.shell.takeover import Takeover
 
 PROMPT = "netobserv> "
 CONTINUED = "... "
 _REFRESH_SECONDS = 0.5
+_ESCAPE_SECONDS = 0.1
+"""After which an Escape is one, and not the beginning of another key."""
+_VI_MODES = {InputMode.INSERT: "insert", InputMode.NAVIGATION: "normal"}
 _NAMES_POLL_SECONDS = 1.0
 _NAMES_SECONDS = 15.0
 _NAMES_LOCAL_SECONDS = 60.0
 """Without a cluster: only interfaces may be new."""
-_KEYWORDS = (
-    "accept", "reject", "for", "where", "until", "timeout", "on", "off", "flows", "packets",
-    "list", "add", "del", "replace", "clear", "pcap", "pcapng", "csv", "json", "db", *FEATURES,
-)  # fmt: skip
 
 
 class _LineCleared(Exception):  # noqa: N818 - a key, not a failure
@@ -57,12 +69,18 @@ class _LineCleared(Exception):  # noqa: N818 - a key, not a failure
 class TerminalOutput:
     """Above the prompt."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._live: Takeover | None = None
 
+    @property
+    def look(self) -> Look:
+        """As the settings have it now."""
+        return look(theme=self._settings.theme, color=self._settings.color != "never")
+
     async def data(self, text: str) -> None:
-        self.show("", text, end="")
+        parts = text.split(MARK)
+        self.show_parts(*(("class:null" * (n % 2), part) for n, part in enumerate(parts)), end="")
         # Let a Ctrl-C through between two chunks.
         await asyncio.sleep(0)
 
@@ -78,24 +96,28 @@ class TerminalOutput:
     async def take_over(self, live: Takeover) -> None:
         self._live = live
         try:
-            await live.draw(self._look)
+            await live.draw(self.look)
         finally:
             self._live = None
 
     def show(self, style: str, text: str, *, end: str = "\n") -> None:
         """Text in one style; it has been escaped."""
-        fragments = FormattedText([(style, text)])
-        print_formatted_text(
-            fragments, end=end, style=self._look.style, color_depth=self._look.depth
-        )
+        self.show_parts((style, text), end=end)
+
+    def show_parts(self, *parts: tuple[str, str], end: str = "\n") -> None:
+        """Text in several styles; it has been escaped."""
+        now = self.look
+        print_formatted_text(FormattedText(parts), end=end, style=now.style, color_depth=now.depth)
 
 
 class PromptFront:
     """A terminal with somebody at it."""
 
-    def __init__(self, *, color: bool) -> None:
-        self._look = look(color=color)
-        self._output = TerminalOutput(self._look)
+    def __init__(self, settings: Settings, startup: Sequence[str] = ()) -> None:
+        self._settings = settings
+        self._startup = Startup(startup)
+        self._output = TerminalOutput(settings)
+        self._greeting = HINT if first_time() else ()
         self._history = open_history()
         self._prompt: PromptSession[str] | None = None
         self._drawn = asyncio.Event()
@@ -118,14 +140,24 @@ class PromptFront:
         self._prompt = self._build(session)
         with patch_stdout(), stderr_aside(session.host.open_log("shell.err")):
             session.tasks.start(self._connect(session), name="connect")
-            runner = Runner(session.context, self._output)
+            for line in self._greeting:
+                self._output.show("class:notice", line)
+            if self._startup:
+                self._drawn.set()
+            await self._startup.ready(session, tell=self.narrate)
+            runner = Runner(session.context, self._output, Screen())
             await converse(self, runner, unless=[session.ending.future])
 
     async def read(self) -> str | None:
         """What was submitted; None when Ctrl-D was."""
         if self._prompt is None:
             raise ValueError("read before run")
+        if self._startup:
+            line = self._startup.next()
+            self._output.show_parts(("class:prompt", PROMPT), ("", escape(line)))
+            return line
         while True:
+            self._dress(self._prompt)
             try:
                 return await self._prompt.prompt_async()
             except _LineCleared:
@@ -133,25 +165,46 @@ class PromptFront:
             except EOFError:
                 return None
 
+    def _dress(self, prompt: PromptSession[str]) -> None:
+        """What `set` may have changed."""
+        now = self._output.look
+        prompt.style, prompt.color_depth = now.style, now.depth
+        prompt.editing_mode = MODES[self._settings.keys]
+
+    def _keys_changed(self, name: str) -> None:
+        give(self._settings, "keys", name, origin="F4")
+
     def _build(self, session: Session) -> PromptSession[str]:
         registry = session.context.registry
+        completer, worlds = self._completion(session)
+        lexer = ShellLexer(registry, lambda: worlds.schema)
         prompt: PromptSession[str] = PromptSession(
             FormattedText([("class:prompt", PROMPT)]),
             multiline=True,
             prompt_continuation=CONTINUED.rjust(len(PROMPT)),
             history=self._history,
-            completer=ShellCompleter(registry, lambda: self._world(session)),
+            auto_suggest=ThreadedAutoSuggest(AutoSuggestFromHistory()),
+            completer=completer,
             complete_in_thread=True,
-            lexer=ShellLexer(commands=registry.first_words(), keywords=(*_KEYWORDS, *PREDICATES)),
-            key_bindings=build_keys(),
+            lexer=lexer,
+            input_processors=[
+                WrongWords(lexer),
+                ConditionalProcessor(HighlightMatchingBracketProcessor("()[]"), ~is_done),
+            ],
+            key_bindings=build_keys(self._keys_changed),
+            cursor=CursorByMode(),
+            enable_open_in_editor=True,
+            tempfile_suffix=".sql",
             bottom_toolbar=lambda: self._toolbar(session),
+            include_default_pygments_style=False,
             refresh_interval=_REFRESH_SECONDS,
             reserve_space_for_menu=6,
             search_ignore_case=True,
-            style=self._look.style,
-            color_depth=self._look.depth,
             interrupt_exception=_LineCleared,
         )
+        # Asked of the session itself it would turn the menu off that opens while typing.
+        prompt.default_buffer.enable_history_search = Always()
+        prompt.app.ttimeoutlen = _ESCAPE_SECONDS
         prompt.app.after_render += lambda _: self._drawn.set()
         return prompt
 
@@ -161,14 +214,28 @@ class PromptFront:
         app = self._prompt.app
         hint = session.context.registry.hint(self._prompt.default_buffer.text)
         width = app.output.get_size().columns
-        return FormattedText(toolbar(session.monitor.status, width=width, hint=escape(hint)))
-
-    def _world(self, session: Session) -> World:
-        return world_of(
-            session.context.registry,
-            described=self._described,
-            status=session.monitor.status,
+        mode = _VI_MODES.get(app.vi_state.input_mode, "replace")
+        also = of_the_shell(
+            vi=mode if self._settings.keys == "vi" else "", alerts=len(session.context.alerts)
         )
+        return FormattedText(
+            toolbar(session.monitor.status, width=width, hint=escape(hint), also=also)
+        )
+
+    def _completion(self, session: Session) -> tuple[ShellCompleter, Worlds]:
+        """The completer, and what it knows; what it asks of the store goes on behind it."""
+
+        def more_is_known() -> None:
+            if self._prompt is not None:
+                completer.offer_again(self._prompt.default_buffer)
+
+        known = Known(partial(rows_of, session.client), news=more_is_known)
+        worlds = Worlds(session.context, seen=known)
+        session.tasks.start(known.run(), name="values seen")
+        completer = ShellCompleter(
+            session.context.registry, lambda: worlds(self._described, session.monitor.status)
+        )
+        return completer, worlds
 
     async def _connect(self, session: Session) -> None:
         """gRPC and what it brings are imported once the prompt is on the screen."""
@@ -182,7 +249,10 @@ class PromptFront:
         while True:
             before = _counts(session)
             try:
-                self._described = await session.client.describe()
+                described = await session.client.describe()
+                if self._described is None:
+                    spare_what_is_loaded()
+                self._described = described
                 problem = ""
             except (CommandError, SessionLost) as error:
                 if problem != str(error):

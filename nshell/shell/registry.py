@@ -13,9 +13,10 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from nshell.shell import sqltext
 from nshell.shell.errors import CommandError, did_you_mean
+from nshell.shell.foreign import called_here
 from nshell.shell.kinds import Candidate, Fragment, Kind, World
 from nshell.shell.values import Result
-from nshell.shell.words import Cursor, split
+from nshell.shell.words import Cursor, Word, split
 
 Function = Callable[..., Awaitable[Result]]
 
@@ -56,6 +57,20 @@ class Call:
 
     command: Command
     arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A line taken apart, right or wrong."""
+
+    command: Command | None
+    """None: there is no such command."""
+    name: tuple[Word, ...]
+    """The words that name it, or its group."""
+    arguments: tuple[tuple[Kind[Any], tuple[Word, ...]], ...]
+    """Each parameter's kind, with the words for it."""
+    wrong: tuple[Word, ...] = ()
+    """Words that have no place in it."""
 
 
 class Registry:
@@ -99,7 +114,22 @@ class Registry:
         command, length = self._resolve([word.text for word in split(line)])
         cursor = Cursor(line)
         cursor.skip(length)
-        return Call(command, _arguments(command, cursor))
+        try:
+            return Call(command, _arguments(command, cursor))
+        except CommandError:
+            self._refuse_slip(command, line)
+            raise
+
+    def _refuse_slip(self, command: Command, line: str) -> None:
+        """Its next word may have been meant for another command that begins as it does."""
+        words = [word.text for word in split(line)][len(command.name.split()) :]
+        seconds = [name.removeprefix(f"{command.name} ") for name in self._commands]
+        near = did_you_mean(words[0], set(seconds) - set(self._commands)) if words else ""
+        if near:
+            raise CommandError(f"unknown word {words[0]!r} after {command.name!r}{near}") from None
+
+    def _starts(self) -> list[str]:
+        return [*self.first_words(), *sorted(sqltext.STARTERS)]
 
     def name_of(self, line: str) -> str:
         """What to call it in an error line, understood or not."""
@@ -123,7 +153,8 @@ class Registry:
         group = [name for name in self._commands if name.startswith(f"{first} ")]
         if not group:
             raise CommandError(
-                f"unknown command {words[0]!r}{did_you_mean(first, self.first_words())}"
+                f"unknown command {words[0]!r}"
+                f"{called_here(first) or did_you_mean(first, self._starts())}"
                 if words
                 else "no command"
             )
@@ -133,19 +164,22 @@ class Registry:
         near = did_you_mean(words[1], seconds) or f": {', '.join(seconds)}"
         raise CommandError(f"unknown word {words[1]!r} after {first!r}{near}")
 
-    def complete(self, text: str, world: World) -> list[Candidate]:
-        """What could stand at the end of this text."""
+    def complete(self, text: str, world: World, *, after: str = "") -> list[Candidate]:
+        """What could stand at the end of this text; `after` stands behind the cursor."""
         typing_first_word = not any(map(str.isspace, text.lstrip()))
         if sqltext.is_sql(text) and not typing_first_word:
-            return _fitting(self._sql_kind().complete(Fragment((), "", text), world), "", length=0)
+            at = Fragment((), "", text, after)
+            found = _fitting(self._sql_kind().complete(at, world), "", length=0)
+            return _before(after, found, text)
         words = list(split(text))
         current = words.pop() if words and words[-1].end == len(text) else None
         word = current.text if current else ""
         done = [w.text for w in words]
-        found = list(self._subcommands(done, word))
+        offered = list(self._subcommands(done, word))
         if done:
-            found += self._arguments_at(text, done, word, world)
-        return _fitting(found, word, length=len(text) - current.start if current else 0)
+            offered += self._arguments_at(text, done, word, world, after=after)
+        found = _fitting(offered, word, length=len(text) - current.start if current else 0)
+        return _before(after, found, text)
 
     def _sql_kind(self) -> Kind[Any]:
         return self._commands["sql"].parameters[0].kind
@@ -164,24 +198,46 @@ class Registry:
                     yield Candidate(name.removeprefix(prefix), command.summary)
 
     def _arguments_at(
-        self, text: str, done: Sequence[str], word: str, world: World
+        self, text: str, done: Sequence[str], word: str, world: World, *, after: str
     ) -> Iterable[Candidate]:
         try:
             command, used = self._resolve(done)
         except CommandError:
             return []
+        first = used
         found: list[Candidate] = []
         starts = [w.start for w in split(text)] + [len(text)]
         for parameter in command.parameters:
             kind = parameter.kind
             if kind.takes_rest or used == len(done):
-                at = Fragment(done[used:], word, text[starts[used] :])
+                raw = text[starts[used] :]
+                at = Fragment(done[used:], word, raw, after, earlier=done[first:used])
                 found += kind.complete(at, world)
                 if kind.takes_rest or parameter.required:
                     break
             elif parameter.required or kind.accepts(done[used]):
                 used += 1
         return found
+
+    def read(self, line: str) -> Reading:
+        """What each word of a line is, as far as that can be told; it never fails."""
+        words = list(split(line))
+        try:
+            command, used = self._resolve([word.text for word in words])
+        except CommandError:
+            known = bool(words) and words[0].text.lower() in self.first_words()
+            return Reading(None, tuple(words[:known]), (), tuple(words[known : known + 1]))
+        parts = []
+        at = used
+        for parameter in command.parameters:
+            kind = parameter.kind
+            if kind.takes_rest:
+                parts.append((kind, tuple(words[at:])))
+                return Reading(command, tuple(words[:used]), tuple(parts))
+            if at < len(words) and (parameter.required or kind.accepts(words[at].text)):
+                parts.append((kind, (words[at],)))
+                at += 1
+        return Reading(command, tuple(words[:used]), tuple(parts), tuple(words[at:]))
 
     def hint(self, text: str) -> str:
         """The usage of the command being typed, or nothing."""
@@ -200,9 +256,27 @@ def _fitting(found: Iterable[Candidate], word: str, *, length: int) -> list[Cand
     for candidate in found:
         replaces = length if candidate.replaces is None else candidate.replaces
         typed = word if candidate.replaces is None else word[len(word) - replaces :]
-        if not word or candidate.text.lower().startswith(typed.lower()):
+        fits = candidate.fitted or not word or candidate.text.lower().startswith(typed.lower())
+        if fits:
             kept.setdefault(candidate.text, replace(candidate, replaces=replaces))
     return list(kept.values())
+
+
+def _before(after: str, found: list[Candidate], text: str) -> list[Candidate]:
+    """The same where more of the line follows: what stands there already is not written again."""
+    if not after or after[0].isspace():
+        return found
+    cut = [replace(c, text=_without(c.text, after), display=c.display or c.text) for c in found]
+    return [c for c in cut if c.text != text[len(text) - (c.replaces or 0) :]]
+
+
+def _without(text: str, after: str) -> str:
+    """Without an end that follows anyway, where that is whole words."""
+    for length in range(min(len(text), len(after)), 0, -1):
+        whole = not (after[length - 1] + after[length : length + 1]).isalnum()
+        if text.endswith(after[:length]) and (whole or length == len(after)):
+            return text[:-length]
+    return text
 
 
 def _arguments(command: Command, cursor: Cursor) -> tuple[Any, ...]:

@@ -1,7 +1,8 @@
-"""Turns rows into text: table, json, csv, markdown.
+"""Turns rows into text: table, json, csv, markdown, vertical.
 
 Rows come and leave in chunks, so a result of any length passes through in the
-memory of one chunk. Text layouts escape captured bytes; csv and json are exact.
+memory of one chunk. Text layouts escape captured bytes and may write numbers as
+people read them; csv and json are exact.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import csv
 import json
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tabulate import tabulate
 from wcwidth import wcswidth
 
+from nshell.shell.cells import EXACT, Cells, is_numeric, unmarked
 from nshell.shell.escape import escape
 
 if TYPE_CHECKING:
@@ -21,14 +23,19 @@ if TYPE_CHECKING:
 
     from nshell.shell.values import Cell, Row
 
-FORMATS = ("table", "json", "csv", "markdown")
+FORMATS = ("table", "json", "csv", "markdown", "vertical")
+_GAP = 2
 
 
 class Format:
     """Text of one result: head, any number of chunks, tail."""
 
-    def __init__(self, columns: Sequence[str]) -> None:
+    wraps: ClassVar[bool] = True
+    """A line longer than the screen may go on in the next; else it is a row, and aligned."""
+
+    def __init__(self, columns: Sequence[str], cells: Cells = EXACT) -> None:
         self._columns = columns
+        self._writers = cells.writers(columns)
 
     def head(self) -> str:
         return ""
@@ -39,12 +46,17 @@ class Format:
     def tail(self) -> str:
         return ""
 
+    def _written(self, row: Row) -> list[str]:
+        return [write(cell) for write, cell in zip(self._writers, row, strict=True)]
+
 
 class TableFormat(Format):
     """Aligned columns; the first chunk settles their widths and sides."""
 
-    def __init__(self, columns: Sequence[str]) -> None:
-        super().__init__(columns)
+    wraps = False
+
+    def __init__(self, columns: Sequence[str], cells: Cells = EXACT) -> None:
+        super().__init__(columns, cells)
         self._widths: list[int] = []
         self._right: list[bool] = []
 
@@ -57,9 +69,9 @@ class TableFormat(Format):
         return "" if self._widths else self._first([])
 
     def _first(self, rows: Sequence[Row]) -> str:
-        self._right = [_is_numeric(rows, i) for i in range(len(self._columns))]
+        self._right = [is_numeric(rows, i) for i in range(len(self._columns))]
         text = tabulate(
-            [[_shown(cell) for cell in row] for row in rows],
+            [self._written(row) for row in rows],
             headers=[escape(name) for name in self._columns],
             tablefmt="simple",
             colalign=["right" if right else "left" for right in self._right] if rows else None,
@@ -71,28 +83,16 @@ class TableFormat(Format):
 
     def _line(self, row: Row) -> str:
         cells = []
-        for cell, width, right in zip(row, self._widths, self._right, strict=True):
-            shown = _shown(cell)
+        for shown, width, right in zip(self._written(row), self._widths, self._right, strict=True):
             space = " " * max(0, width - max(0, wcswidth(shown)))
             cells.append(space + shown if right else shown + space)
         return "  ".join(cells).rstrip()
 
 
-def _is_numeric(rows: Sequence[Row], column: int) -> bool:
-    cells = [row[column] for row in rows if row[column] is not None]
-    return bool(cells) and all(isinstance(cell, int | float) for cell in cells)
-
-
-def _shown(cell: Cell) -> str:
-    if cell is None:
-        return "NULL"
-    if isinstance(cell, bytes):
-        return cell.hex()
-    return escape(cell) if isinstance(cell, str) else str(cell)
-
-
 class MarkdownFormat(Format):
     """A pipe table."""
+
+    wraps = False
 
     def head(self) -> str:
         return self._line([escape(name) for name in self._columns]) + self._line(
@@ -100,17 +100,41 @@ class MarkdownFormat(Format):
         )
 
     def chunk(self, rows: Sequence[Row]) -> str:
-        return "".join(self._line([_shown(cell) for cell in row]) for row in rows)
+        return "".join(self._line(self._written(row)) for row in rows)
 
     def _line(self, cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
+class VerticalFormat(Format):
+    """A row a block: a name and its value, whole, on each line."""
+
+    def __init__(self, columns: Sequence[str], cells: Cells = EXACT) -> None:
+        super().__init__(columns, cells)
+        self._count = 0
+        names = [escape(name) for name in columns]
+        widest = max((max(0, wcswidth(name)) for name in names), default=0)
+        self._names = [name + " " * (widest - max(0, wcswidth(name)) + _GAP) for name in names]
+        self._rule = widest + _GAP + 16
+
+    def chunk(self, rows: Sequence[Row]) -> str:
+        return "".join(self._block(row) for row in rows)
+
+    def _block(self, row: Row) -> str:
+        self._count += 1
+        lines = [f"-[ {self._count} ]".ljust(self._rule, "-")]
+        lines += [
+            f"{name}{value}".rstrip()
+            for name, value in zip(self._names, self._written(row), strict=True)
+        ]
+        return "".join(f"{line}\n" for line in lines)
+
+
 class JsonFormat(Format):
     """An array of objects, one a line; valid without rows too."""
 
-    def __init__(self, columns: Sequence[str]) -> None:
-        super().__init__(unique(columns))
+    def __init__(self, columns: Sequence[str], cells: Cells = EXACT) -> None:
+        super().__init__(unique(columns), cells)
         self._any = False
 
     def chunk(self, rows: Sequence[Row]) -> str:
@@ -180,20 +204,27 @@ class CsvFormat(Format):
         return "".join(lines.text)
 
 
-_BY_NAME: dict[str, Callable[[Sequence[str]], Format]] = {
+_BY_NAME: dict[str, Callable[[Sequence[str], Cells], Format]] = {
     "table": TableFormat,
     "json": JsonFormat,
     "csv": CsvFormat,
     "markdown": MarkdownFormat,
+    "vertical": VerticalFormat,
 }
 
 
-def format_named(name: str, columns: Sequence[str]) -> Format:
+def format_named(name: str, columns: Sequence[str], cells: Cells = EXACT) -> Format:
     """The format of that name for these columns."""
-    return _BY_NAME[name](columns)
+    return _BY_NAME[name](columns, cells)
 
 
-def render(name: str, columns: Sequence[str], rows: Sequence[Row]) -> str:
+def render(name: str, columns: Sequence[str], rows: Sequence[Row], cells: Cells = EXACT) -> str:
     """A whole result at once."""
-    form = format_named(name, columns)
+    form = format_named(name, columns, cells)
     return form.head() + form.chunk(rows) + form.tail()
+
+
+def width(text: str) -> int:
+    """Columns of a terminal that its widest line takes."""
+    lines = unmarked(text).split("\n")
+    return max(len(line) if line.isascii() else max(0, wcswidth(line)) for line in lines)

@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from nshell.shell.errors import CommandError, Failure
 from nshell.shell.escape import escape_block
-from nshell.shell.render import format_named, render
 from nshell.shell.reports import render_report
+from nshell.shell.results import Results
 from nshell.shell.script import split_script
+from nshell.shell.sqltext import without_mark
 from nshell.shell.takeover import Takeover
-from nshell.shell.units import human_ms, plural
 from nshell.shell.values import Answer, Notice, Quit, Report, Result, Source, Table, Text
 
 if TYPE_CHECKING:
     from nshell.shell.context import Context
     from nshell.shell.interrupts import Interrupts
+    from nshell.shell.screen import Screen
 
-SHOWN_ROWS = 200
-"""Of a table on a terminal; the rest is counted."""
 _DEPTH = 16
 """Files that may source one another."""
 
@@ -46,9 +45,10 @@ class Output(Protocol):
 class Runner:
     """The commands of one front end."""
 
-    def __init__(self, ctx: Context, out: Output) -> None:
+    def __init__(self, ctx: Context, out: Output, screen: Screen | None = None) -> None:
         self._ctx = ctx
         self._out = out
+        self._results = Results(ctx, out, screen)
 
     @property
     def interrupts(self) -> Interrupts:
@@ -63,14 +63,15 @@ class Runner:
         return False
 
     async def run_line(self, line: str, *, depth: int = 0) -> bool:
-        """One command; True if it was `quit`."""
+        """One command; True if it was `quit`. Behind it, `\\G` asks for a block a row."""
+        line, blocks = without_mark(line)
         registry = self._ctx.registry
         try:
             call = registry.parse(line)
             result = await call.command.function(self._ctx, *call.arguments)
             if isinstance(result, Source):
                 return await self._source(result.path, depth=depth + 1)
-            await self._show(result)
+            await self._show(result, blocks=blocks)
         except CommandError as error:
             raise Failure(registry.name_of(line), str(error)) from error
         return isinstance(result, Quit)
@@ -87,56 +88,23 @@ class Runner:
         except Failure as failure:
             raise CommandError(f"{path}: {failure}") from failure
 
-    async def _show(self, result: Result) -> None:
+    async def _show(self, result: Result, *, blocks: bool) -> None:
         if isinstance(result, Text):
-            await self._out.data(f"{escape_block(result.text)}\n")
+            await self._results.words(f"{escape_block(result.text)}\n")
         elif isinstance(result, Notice):
             self._out.narrate(result.text)
         elif isinstance(result, Report):
-            await self._out.data(render_report(self._ctx.settings.format, result))
+            name = "vertical" if blocks else self._ctx.settings.format
+            await self._out.data(render_report(name, result))
         elif isinstance(result, Takeover):
             await self._out.take_over(result)
         elif isinstance(result, Table):
-            await self._show_table(result)
+            await self._results.table(result, blocks=blocks)
         elif isinstance(result, Answer):
             try:
-                await self._show_answer(result)
+                await self._results.answer(result, blocks=blocks)
             finally:
                 await result.close()
-
-    async def _show_table(self, table: Table) -> None:
-        if not table.rows and table.empty and self._ctx.settings.format == "table":
-            self._out.narrate(table.empty)
-            return
-        await self._out.data(render(self._ctx.settings.format, table.columns, table.rows))
-
-    async def _show_answer(self, answer: Answer) -> None:
-        settings = self._ctx.settings
-        form = format_named(settings.format, answer.columns)
-        most = SHOWN_ROWS if self._ctx.interactive and settings.format == "table" else None
-        rows = shown = 0
-        await self._write(form.head())
-        async for chunk in answer.chunks:
-            rows += len(chunk)
-            part = chunk if most is None else chunk[: most - shown]
-            if part:
-                shown += len(part)
-                await self._write(form.chunk(part))
-        await self._write(form.tail())
-        took = f" in {human_ms(answer.elapsed_ms)}" if settings.timing else ""
-        self._out.narrate(footer(rows, shown=shown, truncated=answer.truncated) + took)
-
-    async def _write(self, text: str) -> None:
-        if text:
-            await self._out.data(text)
-
-
-def footer(rows: int, *, shown: int, truncated: bool) -> str:
-    """How many rows there were; whatever was left out is said."""
-    count = plural(rows, "row")
-    if truncated:
-        count = f"first {count}; add LIMIT or export for the rest"
-    return count if shown == rows else f"{shown:,} shown of {count}"
 
 
 def unreadable(path: str, error: OSError | UnicodeDecodeError) -> str:

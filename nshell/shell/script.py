@@ -1,9 +1,10 @@
 """Cuts a text of many lines into commands: one splitter for the prompt, -c, -f,
 stdin and `source`.
 
-A command is a line. SQL may span lines: it ends at a semicolon, or where the
-next line begins another command and it could itself be finished. A backslash
-at a line's end joins the next one.
+A command is a line. SQL may span lines: it ends at a semicolon or `\\G`, or where
+the next line begins another command and it could itself be finished. So does a
+query that is saved; one that is watched or exported ends with the first line on
+which it could be finished. A backslash at a line's end joins the next one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from nshell.shell import sqltext
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+_BEFORE_SQL = re.compile(r"\s*(?:sql\s+|save\s+\S+\s+(?=\S))", re.IGNORECASE)
+_SQL_BEHIND = re.compile(
+    r"\s*(?:watch|alert|wait|export)\s.*?(?=\b(?:SELECT|WITH|VALUES)\s)", re.IGNORECASE | re.DOTALL
+)
 _FIRST = re.compile(r"\s*([^\W\d]\w*)\s*(\(?)")
 
 
@@ -58,11 +63,13 @@ class Splitter:
     def _open(self) -> bool:
         if self._pending.endswith("\\"):
             return True
-        return is_statement(self._pending) and not sqltext.ends(self._pending)
+        if is_statement(self._pending):
+            return not sqltext.ends(self._pending)
+        return _wants_more(self._pending)
 
     def _begins_another(self, line: str) -> bool:
         first = _FIRST.match(line)
-        if first is None or sqltext.wants_more(sql_part(self._pending)):
+        if first is None or _wants_more(self._pending):
             return False
         word, bracket = first.groups()
         # `filter (` goes on after an aggregate function.
@@ -75,13 +82,18 @@ def _is_comment(line: str) -> bool:
 
 
 def is_statement(text: str) -> bool:
-    """Whether it is SQL, bare or after the word `sql`."""
-    return sqltext.is_sql(text) or bool(re.match(r"\s*sql\s", text, re.IGNORECASE))
+    """Whether it is SQL, bare or after the word `sql` or `save NAME`."""
+    return sqltext.is_sql(text) or _BEFORE_SQL.match(text) is not None
 
 
 def sql_part(text: str) -> str:
     """The SQL in it."""
-    return re.sub(r"^\s*sql\s+", "", text, count=1, flags=re.IGNORECASE)
+    return text[len(_before_sql(text)) :]
+
+
+def _before_sql(text: str) -> str:
+    before = _BEFORE_SQL.match(text) or _SQL_BEHIND.match(text)
+    return before[0] if before and not sqltext.is_sql(text) else ""
 
 
 def _commands(text: str) -> Iterable[str]:
@@ -89,8 +101,15 @@ def _commands(text: str) -> Iterable[str]:
         return ()
     if not is_statement(text):
         return _without_semicolon(text)
-    parts = sqltext.statements(sql_part(text)) or [""]
-    return [part if sqltext.is_sql(part) else f"sql {part}".strip() for part in parts]
+    before = _before_sql(text)
+    parts = sqltext.statements(text[len(before) :]) or [""]
+    if before.split()[:1] and before.split()[0].lower() == "save":
+        return [f"{before}{parts[0]}".strip(), *map(_command, parts[1:])]
+    return list(map(_command, parts))
+
+
+def _command(sql: str) -> str:
+    return sql if sqltext.is_sql(sql) else f"sql {sql}".strip()
 
 
 def _without_semicolon(text: str) -> Iterator[str]:
@@ -99,11 +118,18 @@ def _without_semicolon(text: str) -> Iterator[str]:
         yield bare
 
 
+def _wants_more(text: str) -> bool:
+    """Whether it cannot be finished yet."""
+    before = _before_sql(text)
+    if not before and not sqltext.is_sql(text):
+        return False
+    sql = text[len(before) :]
+    # What is saved may begin with comments.
+    return sqltext.wants_more(sql) or (bool(sql.strip()) and sqltext.is_blank(sql))
+
+
 def is_finished(text: str) -> bool:
     """Whether Enter should run it rather than open another line."""
     if text.endswith("\\"):
         return False
-    if not is_statement(text):
-        return True
-    sql = sql_part(text)
-    return sqltext.ends(sql) or not sqltext.wants_more(sql)
+    return (is_statement(text) and sqltext.ends(text)) or not _wants_more(text)

@@ -1,4 +1,7 @@
-"""What `set` changes: each name with the values that it can have."""
+"""What `set`, the environment and the configuration choose: each with its words.
+
+Pure: names and words in, values of Settings out.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,69 @@ from nshell.shell.kinds import Candidate, Fragment, Kind, World
 from nshell.shell.render import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from nshell.shell.context import Settings
     from nshell.shell.words import Cursor
 
 MAX_DNS_PORTS = 8
-_SUMMARIES = {
-    "format": "how results are shown",
-    "timing": "whether it is told how long a query took",
-    "dns_port": "ports taken for DNS",
+DNS_PORT = "dns_port"
+_ON_OFF = ("on", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A setting of the shell: one of a few words."""
+
+    name: str
+    words: Sequence[str]
+    summary: str
+    on_off: bool = False
+    """Settings has it as a bool."""
+
+
+CHOICES = {
+    choice.name: choice
+    for choice in (
+        Choice("format", FORMATS, "how results are shown"),
+        Choice("expanded", ("auto", *_ON_OFF), "a row a block; auto: where rows are too wide"),
+        Choice("pager", ("auto", "off"), "for results higher than the terminal"),
+        Choice("timing", _ON_OFF, "whether it is told how long a query took", on_off=True),
+        Choice("human", _ON_OFF, "bytes and durations in units, on a terminal", on_off=True),
+        Choice("theme", ("auto", "dark", "light", "mono"), "colours of the prompt and of views"),
+        Choice("keys", ("emacs", "vi"), "what keys mean at the prompt; F4 changes it"),
+        Choice("color", ("auto", "never"), "never: no colours, as with NO_COLOR"),
+    )
 }
-_WORDS = {"format": FORMATS, "timing": ("on", "off")}
+_DNS_SUMMARY = "ports taken for DNS"
+
+
+def checked(name: str, value: object) -> str:
+    """The word for it; CommandError where it is none of the setting's."""
+    choice = CHOICES[name]
+    word = value
+    if isinstance(value, bool) and "on" in choice.words:
+        word = "on" if value else "off"
+    if not isinstance(word, str) or word not in choice.words:
+        *others, last = choice.words
+        near = did_you_mean(str(word), choice.words) or f": {', '.join(others)} or {last}"
+        raise CommandError(f"{name} cannot be {word!r}{near}")
+    return word
+
+
+def give(settings: Settings, name: str, word: str, *, origin: str) -> None:
+    """Set it; the word has been checked."""
+    setattr(settings, name, word == "on" if CHOICES[name].on_off else word)
+    settings.origins[name] = origin
+
+
+def words_of(settings: Settings) -> dict[str, str]:
+    """Every setting with its word."""
+    found = {}
+    for name in CHOICES:
+        value = getattr(settings, name)
+        found[name] = str(value) if not isinstance(value, bool) else "on" if value else "off"
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +93,29 @@ class SettingWords(Kind[Setting]):
     """The name of a setting, and perhaps a value of its own."""
 
     takes_rest = True
+    closed = True
 
-    shown = f"[{'|'.join(_SUMMARIES)} [VALUE]]"
+    shown = "[NAME [VALUE]]"
 
     def take(self, cursor: Cursor) -> Setting:
+        names = (*CHOICES, DNS_PORT)
         name = cursor.next()
-        if name not in _SUMMARIES:
-            near = did_you_mean(name, _SUMMARIES) or f": there are {', '.join(_SUMMARIES)}"
+        if name not in names:
+            near = did_you_mean(name, names) or f": there are {', '.join(names)}"
             raise CommandError(f"unknown setting {name!r}{near}")
         if cursor.at_end:
             return Setting(name)
-        if name == "dns_port":
+        if name == DNS_PORT:
             text = ",".join(cursor.rest())
             return Setting(name, text, _ports(text))
-        value = cursor.next()
-        if value not in _WORDS[name]:
-            *others, last = _WORDS[name]
-            near = did_you_mean(value, _WORDS[name]) or f": {', '.join(others)} or {last}"
-            raise CommandError(f"{name} cannot be {value!r}{near}")
-        return Setting(name, value)
+        return Setting(name, checked(name, cursor.next()))
 
     def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:  # noqa: ARG002
         if not at.before:
-            return [Candidate(name, summary) for name, summary in _SUMMARIES.items()]
-        if len(at.before) == 1:
-            return [Candidate(word) for word in _WORDS.get(at.before[0], ())]
+            known = [Candidate(choice.name, choice.summary) for choice in CHOICES.values()]
+            return [*known, Candidate(DNS_PORT, _DNS_SUMMARY)]
+        if len(at.before) == 1 and at.before[0] in CHOICES:
+            return [Candidate(word) for word in CHOICES[at.before[0]].words]
         return []
 
 

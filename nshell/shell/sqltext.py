@@ -46,6 +46,7 @@ _TOKEN = re.compile(
       | (?P<name>"(?:[^"]|"")*(?:"|\Z)|`[^`]*(?:`|\Z)|\[[^\]]*(?:\]|\Z))
       | (?P<word>[^\W\d]\w*)
       | (?P<number>\d[\w.]*)
+      | (?P<end>\\(?:gx|G|g)(?!\w))
       | (?P<operator><>|<=|>=|!=|==|\|\||->>|->|<<|>>|.)""",
     re.VERBOSE | re.DOTALL,
 )
@@ -109,6 +110,9 @@ _WANTS_MORE = frozenset(
 """A statement that ends in one of these is not finished."""
 
 _MAIN = frozenset({"SELECT", "VALUES"})
+EXPANDED = "\\G"
+"""Ends a statement, as `;` does, and asks for a block a row."""
+_ASKS_FOR_BLOCKS = frozenset({"\\G", "\\gx"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +120,14 @@ class Token:
     """A piece of SQL and where it stands."""
 
     kind: str
-    """space, comment, string, name, word, number or operator."""
+    """space, comment, string, name, word, number, end (`\\G`) or operator."""
     text: str
     start: int
+
+    @property
+    def closes(self) -> bool:
+        """Ends a statement."""
+        return self.kind == "end" or (self.kind == "operator" and self.text == ";")
 
     @property
     def word(self) -> str:
@@ -150,30 +159,43 @@ def is_sql(text: str) -> bool:
 
 
 def is_blank(sql: str) -> bool:
-    """Nothing in it but space, comments and semicolons."""
-    return all(t.kind in ("space", "comment") or t.text == ";" for t in tokens(sql))
+    """Nothing in it but space, comments and ends of statements."""
+    return all(t.kind in ("space", "comment") or t.closes for t in tokens(sql))
 
 
 def statements(sql: str) -> list[str]:
-    """Cut at each semicolon that stands outside quotes and comments."""
+    """Cut at each semicolon or `\\G` outside quotes and comments; `\\G` stays."""
     parts, start = [], 0
     for token in tokens(sql):
-        if token.text == ";" and token.kind == "operator":
-            parts.append(sql[start : token.start].strip())
-            start = token.start + 1
+        if token.closes:
+            # On a line of its own: a comment may end the statement.
+            mark = f"\n{EXPANDED}" if token.text in _ASKS_FOR_BLOCKS else ""
+            parts.append(sql[start : token.start].strip() + mark)
+            start = token.start + len(token.text)
     parts.append(sql[start:].strip())
     return [part for part in parts if not is_blank(part)]
 
 
+def without_mark(line: str) -> tuple[str, bool]:
+    """A line without the `\\G` at its end, and whether there was one."""
+    last = None
+    for token in tokens(line):
+        if token.kind != "space":
+            last = token
+    if last is None or last.kind != "end":
+        return line, False
+    return line[: last.start].rstrip(), last.text in _ASKS_FOR_BLOCKS
+
+
 def ends(sql: str) -> bool:
-    """Whether a semicolon closes it."""
+    """Whether a semicolon or `\\G` closes it."""
     last = None
     for token in tokens(sql):
         if token.open:
             return False
         if token.kind not in ("space", "comment"):
             last = token
-    return last is not None and last.text == ";"
+    return last is not None and last.closes
 
 
 def wants_more(sql: str) -> bool:
@@ -190,7 +212,7 @@ def wants_more(sql: str) -> bool:
         main = main or (depth == 0 and token.word in _MAIN)
         first = first or token.word
         last = token
-    if last is None or last.text == ";":
+    if last is None or last.closes:
         return False
     return depth > 0 or _asks(last) or (first == "WITH" and not main)
 

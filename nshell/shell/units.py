@@ -39,14 +39,14 @@ def parse_size(text: str) -> int:
     return int(float(number) * _BYTES[unit])
 
 
-def human_bytes(count: int) -> str:
+def human_bytes(count: float) -> str:
     """ "1.2 MB": decimal units, as disks and links are measured."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if value < 999.95 or unit == "TB":
             break
         value /= 1000
-    return f"{count:,} B" if unit == "B" else f"{value:.1f} {unit}"
+    return f"{count:,.0f} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def human_rate(per_second: float) -> str:
@@ -69,6 +69,24 @@ def human_ms(milliseconds: float) -> str:
     if milliseconds < 9.95:
         return f"{milliseconds:.1f} ms"
     return f"{milliseconds:.0f} ms" if milliseconds < 9999.5 else f"{milliseconds / 1000:.1f} s"
+
+
+def human_duration(seconds: float) -> str:
+    """ "850 ns", "12.3 us", "1.20 ms", "3.21 s", "2m05s", "26h00m": three digits that count."""
+    sign, size = ("-", -seconds) if seconds < 0 else ("", seconds)
+    if size >= 99.95:
+        whole = round(size)
+        if whole < 3600:
+            return f"{sign}{whole // 60}m{whole % 60:02d}s"
+        return f"{sign}{whole // 3600}h{whole % 3600 // 60:02d}m"
+    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
+        if size * factor >= 0.9995:
+            return f"{sign}{_three_digits(size * factor)} {unit}"
+    return f"{sign}{size * 1e9:.0f} ns"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
 
 
 def plural(count: int, noun: str) -> str:

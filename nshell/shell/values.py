@@ -23,6 +23,8 @@ class Table:
     rows: Sequence[Row]
     empty: str = ""
     """What to tell a reader instead of a table without rows."""
+    format: str = ""
+    """The one it is to be shown in, whatever is set."""
 
 
 @dataclass(slots=True)

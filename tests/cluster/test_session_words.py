@@ -20,7 +20,8 @@ NS = 10**9
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["copy"], "Missing argument '[NAME] DIR'"),
+        (["copy", "--force"], "--force goes with a DIR: without one nothing is replaced"),
+        (["copy", "a", "dir", "--session", "b"], "'a' and --session name a session each"),
         (["copy", "a", "b", "c"], "'c' is too much: copy [NAME] DIR"),
         (["copy", "A b", "dir"], "'A b' cannot name a session: lowercase letters, digits and '-', "
          "no '-' at an end, at most 40: did you mean 'a-b'?"),

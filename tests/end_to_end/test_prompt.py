@@ -24,7 +24,8 @@ pytestmark = pytest.mark.kernel
 
 def terminal(where: Host, folder: Path) -> Terminal:
     command = where.words(NETOBSERV, "shell", "--local", "-i", "eth0", "--packets")
-    return Terminal(command, cwd=str(folder), columns=160, env={"XDG_STATE_HOME": str(folder)})
+    env = {"XDG_STATE_HOME": str(folder), "NETOBSERV_PAGER": "less"}
+    return Terminal(command, cwd=str(folder), columns=160, env=env)
 
 
 def test_filter_sql_and_export_work_as_typed(tmp_path: Path) -> None:
@@ -59,5 +60,32 @@ def test_the_toolbar_lives_and_a_notice_leaves_the_line_being_typed_whole(tmp_pa
         assert any(line.rstrip().endswith("sql SELECT count(*) FROM fl") for line in shell.screen())
         shell.type("ow\n")
         shell.wait_for("1 row in")
+        shell.end_of_input()
+        assert shell.wait_end() == 0
+
+
+ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT"
+
+
+def test_control_c_ends_a_query_that_never_would_and_the_next_one_works(tmp_path: Path) -> None:
+    with web() as pair, terminal(pair.ours, tmp_path) as shell:
+        shell.wait_for("agents 1/1")
+        shell.type(f"{ENDLESS} count(*) FROM c\n")
+        shell.wait_until(lambda: "REC" not in shell.screen()[-1], "the query to run")
+        shell.interrupt_until("cancelled")
+        shell.type("SELECT 40 + 2 AS answer\n")
+        shell.wait_for("1 row in")
+        shell.type(f"{ENDLESS} n FROM c LIMIT 1000000000\n")
+        shell.wait_until(lambda: shell.screen()[-1] == ":", "the pager to have rows")
+        shell.type("q")
+        shell.wait_for("the pager was closed after ")
+        shell.type("run conversations\n")
+        shell.wait_for("10.129.0.48  10.129.0.1")
+        shell.type("SELECT * FROM flow LIMIT 1\n")
+        shell.wait_until(
+            lambda: any(line.startswith("-[ 1 ]") for line in shell.screen()), "blocks"
+        )
+        shell.type("q")
+        shell.wait_until(lambda: "REC" in shell.screen()[-1], "the prompt")
         shell.end_of_input()
         assert shell.wait_end() == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from nshell import cli
+from nshell import cli, hosts
 from nshell.local import Programs
 from nshell.shell import needs
 
@@ -15,7 +15,7 @@ PROGRAMS = Programs(
 
 
 def main() -> None:
-    cli._programs = lambda: PROGRAMS
+    hosts.programs = lambda: PROGRAMS
     needs.missing = lambda: ""  # type: ignore[misc, assignment]
     cli.main()
 

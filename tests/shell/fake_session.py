@@ -261,6 +261,9 @@ class FakeSession(SessionServicer):
         self.capture.calls.append(f"Query {request.sql} limit {request.limit}")
         if "hang" in request.sql:
             await self._hang()
+        if "drip" in request.sql:
+            async for reply in self._drip(request, context):
+                yield reply
         try:
             cursor = self._db.execute(request.sql)
             rows = cursor.fetchall()
@@ -277,6 +280,23 @@ class FakeSession(SessionServicer):
         first.truncated = len(rows) > limit
         first.elapsed_ms = 3.0
         yield first
+
+    async def _drip(
+        self, request: pb.QueryRequest, context: _Context
+    ) -> AsyncIterator[pb.QueryReply]:
+        """Rows without an end, ten at a time."""
+        yield pb.QueryReply(columns=["n"])
+        number = 0
+        try:
+            while True:
+                rows = [[number + count] for count in range(10)]
+                yield pb.QueryReply(rows=msgpack.packb(rows))
+                number += 10
+                if "break" in request.sql and number > 100:
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "integer overflow")
+                await asyncio.sleep(0.005)
+        finally:
+            self.cancelled.set()
 
     async def _hang(self) -> None:
         try:

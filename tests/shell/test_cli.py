@@ -86,7 +86,7 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
         ("shell --local --enable dns,dorps", "Invalid value for '--enable': unknown feature "
                                              "'dorps': did you mean 'drops'?"),
         ("shell --local --format xml", "Invalid value for '--format': unknown word 'xml': one of "
-                                       "table, json, csv, markdown"),
+                                       "table, json, csv, markdown, vertical"),
         ("shell --local -c", "Option '-c' requires an argument"),
         ("shell --local -f /none", "-f: cannot read /none: no such file or directory"),
         ("shell --local --dir /dev/null", "--dir: /dev/null is not a directory"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +15,6 @@ from prompt_toolkit.output import DummyOutput
 
 from nshell.shell.commands import build_registry
 from nshell.shell.completer import ShellCompleter, world_of
-from nshell.shell.highlight import ShellLexer
-from nshell.shell.history import open_history
 from nshell.shell.keys import build_keys
 from tests.shell.fake_session import FakeSession
 
@@ -121,36 +118,3 @@ def test_the_menu_never_offers_what_a_terminal_would_act_on() -> None:
     assert [text for text, *_ in found("filter interface ")] == ["eth0", "eth1"]
     assert found("SELECT * FROM flow WHERE SrcA") == [("SrcAddr", "flow TEXT\\x07", -4)]
     service.close()
-
-
-def test_commands_and_sql_are_coloured_each_in_their_way() -> None:
-    lexer = ShellLexer(commands=["filter"], keywords=["port"])
-
-    def styles(text: str) -> list[tuple[str, str]]:
-        line = lexer.lex_document(Document(text))(0)
-        return [(style, part) for style, part, *_ in line if part.strip()]
-
-    assert styles("filter port 80") == [
-        ("class:command", "filter"),
-        ("class:keyword", "port"),
-        ("", "80"),
-    ]
-    assert styles("fitler port")[0] == ("", "fitler")
-    assert styles("SELECT 1")[0] == ("class:pygments.keyword", "SELECT")
-
-
-def test_history_is_private_and_forgets_lines_that_begin_with_a_space(tmp_path: Path) -> None:
-    state = tmp_path / "state" / "netobserv"
-    history = open_history(state)
-    history.append_string("status")
-    history.append_string(" secret")
-    assert list(open_history(state).load_history_strings()) == ["status"]
-    assert history.get_strings() == ["status"]
-    assert (state / "history").stat().st_mode & 0o777 == 0o600
-    assert state.stat().st_mode & 0o777 == 0o700
-
-
-def test_history_that_cannot_be_written_stays_in_memory() -> None:
-    history = open_history(Path("/dev/null/state"))
-    history.append_string("status")
-    assert history.get_strings() == ["status"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import pytest
@@ -35,7 +36,7 @@ WORLD = World(
         "node": ("node1", "node2"),
     },
     filters={1: "port 80", 12: "port 443"},
-    commands={"filter": "", "filter add": "", "export pcap": "", "status": ""},
+    commands=dict.fromkeys(build_registry().names(), ""),
 )
 
 
@@ -232,11 +233,80 @@ def test_files_are_completed_with_their_directories(
     assert offered(f"source {base}/.h") == [".hidden"]
 
 
+def test_a_file_to_be_written_gets_its_extension(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("day.csv", "day.pcap", "days.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "dayly").mkdir()
+    found = build_registry().complete("export csv d", WORLD)
+    assert [c.text for c in found] == ["day.csv", "dayly/", "day.pcap", "days.txt", "d.csv"]
+    assert found[-1].meta == "a new file"
+    assert offered("export csv day") == ["day.csv", "dayly/", "day.pcap", "days.txt"]
+    assert offered("export json dayly/x") == ["x.json"]
+    assert "x." not in "".join(offered("source x"))
+
+
+@pytest.mark.parametrize(
+    ("marked", "expected"),
+    [
+        # What follows the cursor is not written twice,
+        ("filter po|rt 80", ["pod"]),
+        ("filter pr|otocol tcp", []),
+        ("export pcap|ng x", []),
+        ("SELECT By|tes FROM flow", []),
+        ("SELECT * FROM fl|ow WHERE 1", []),
+        ("SELECT in_c|(SrcAddr) FROM flow", ["in_cidr"]),
+        # nor offered where it stands already,
+        ("filter port 80 pro| protocol tcp", []),
+        # but a word that only begins alike is one of its own.
+        ("SELECT By| FROM flow", ["Bytes"]),
+        ("filter pro| tcp", ["protocol"]),
+        ("st| 80", ["status"]),
+    ],
+)
+def test_in_the_middle_of_a_line_what_follows_is_heeded(marked: str, expected: list[str]) -> None:
+    before, _, after = marked.partition("|")
+    found = build_registry().complete(before, WORLD, after=after)
+    assert [candidate.text for candidate in found] == expected
+
+
+def test_named_queries_alerts_and_views_are_completed() -> None:
+    world = replace(WORLD, queries={"slow_dns": "slow answers"}, alerts={3: "SELECT 1"})
+
+    def found(text: str) -> list[tuple[str, str]]:
+        return [(c.text, c.meta) for c in build_registry().complete(text, world)]
+
+    assert found("run ") == [("slow_dns", "slow answers")]
+    assert found("watch 2s run sl") == [("slow_dns", "slow answers")]
+    assert found("alert del ") == [("3", "SELECT 1")]
+    assert [text for text, _ in found("view ")] == ["flows", "packets", "dns", "drops"]
+
+
+@pytest.mark.parametrize("name", build_registry().names())
+def test_every_command_is_completed_letter_by_letter(name: str) -> None:
+    first, _, second = name.partition(" ")
+    assert first in offered(first[:2])
+    if second:
+        assert second in offered(f"{first} {second[:1]}")
+        assert second in offered(f"help {first} ")
+    assert first in {name.partition(" ")[0] for name in offered(f"help {first[:2]}")}
+
+
 def test_sql_is_completed_wherever_it_stands() -> None:
-    for before in ("", "sql ", "export csv f ", "wait until "):
+    for before in (
+        "",
+        "sql ",
+        "export csv f ",
+        "wait until ",
+        "watch ",
+        "watch 2s ",
+        "alert when ",
+    ):
         assert offered(f"{before}SELECT * FROM fl") == ["flow"]
     assert offered("schema p") == ["packet"]
-    assert offered("help export p") == ["pcap"]
+    assert offered("help export p") == ["pcap", "pcapng"]
 
 
 def test_the_hint_is_the_usage_of_what_is_typed() -> None:

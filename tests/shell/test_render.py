@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nshell.shell.render import FORMATS, format_named, render, unique
+from nshell import arguments
+from nshell.shell.cells import Cells, faint, unmarked
+from nshell.shell.render import FORMATS, format_named, render, unique, width
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nshell.shell.values import Cell
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -44,6 +49,46 @@ def test_chunks_give_the_same_text_as_the_whole(name: str) -> None:
     assert "".join(parts) == render(name, COLUMNS, [*ROWS, ROWS[0]])
 
 
+READ_COLUMNS = ("SrcAddr", "sum(Bytes)", "TimeFlowRttNs", "TimeNs", "DstPort", "Name")
+READ_ROWS: list[tuple[Cell, ...]] = [
+    ("10.0.0.1", 1_234_567, 850, 1_764_000_000_123_456_789, 8080, "NULL"),
+    ("10.0.0.2", 90, 12_300_000, None, None, None),
+    ("日本 \x1b[31m", None, None, 1_764_000_000_000_000_000, 53, "\x00NULL\x00"),
+]
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("utc")
+@pytest.mark.parametrize("name", ["table", "markdown", "vertical"])
+def test_what_people_read_is_what_its_golden_file_says(name: str) -> None:
+    text = render(name, READ_COLUMNS, READ_ROWS, Cells(human=True, marked=True))
+    assert faint(text).encode() == (GOLDEN / f"{name}.human.txt").read_bytes()
+    plain = render(name, READ_COLUMNS, READ_ROWS, Cells(human=True))
+    assert unmarked(text) == plain
+
+
+@pytest.mark.parametrize("name", ["json", "csv"])
+def test_what_programs_read_is_exact_whatever_is_set(name: str) -> None:
+    human = Cells(human=True, marked=True)
+    assert render(name, READ_COLUMNS, READ_ROWS, human) == render(name, READ_COLUMNS, READ_ROWS)
+
+
+def test_the_command_line_has_the_same_formats() -> None:
+    assert arguments.FORMATS == FORMATS
+
+
+def test_a_wide_character_takes_two_columns() -> None:
+    assert width("ab\n日本語\n\x00NULL\x00\n") == 6
+
+
 def test_later_chunks_of_a_table_keep_its_columns() -> None:
     form = format_named("table", ("n", "name"))
     first = form.chunk([(1000, "abc")]).splitlines()
@@ -69,10 +114,14 @@ def test_csv_reads_back_as_it_was(rows: list[tuple[str, int]]) -> None:
 
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=3))
 def test_text_layouts_never_carry_a_control_character(rows: list[tuple[str, str]]) -> None:
-    for name in ("table", "markdown"):
+    for name, lines in (
+        ("table", len(rows) + 2),
+        ("markdown", len(rows) + 2),
+        ("vertical", 3 * len(rows)),
+    ):
         text = render(name, ("a", "b"), rows)
         assert not any(ord(c) < 0x20 and c != "\n" for c in text)
-        assert len(text.split("\n")) == len(rows) + 3
+        assert text.count("\n") == lines
 
 
 def test_columns_of_one_name_are_told_apart() -> None:

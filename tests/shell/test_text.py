@@ -101,6 +101,23 @@ def test_a_semicolon_in_a_string_or_comment_ends_nothing() -> None:
     assert not sqltext.ends("SELECT '; ")
 
 
+@pytest.mark.parametrize("mark", ["\\G", "\\gx"])
+def test_a_mark_for_blocks_ends_a_statement_and_stays_with_it(mark: str) -> None:
+    sql = f"SELECT a -- c\n{mark} SELECT 2; SELECT 3{mark}"
+    assert sqltext.statements(sql) == ["SELECT a -- c\n\\G", "SELECT 2", "SELECT 3\n\\G"]
+    assert sqltext.ends(f"SELECT a FROM{mark}  -- done")
+    assert not sqltext.wants_more(f"SELECT a FROM {mark}")
+    assert sqltext.without_mark(f"SELECT a {mark} ") == ("SELECT a", True)
+
+
+def test_what_only_looks_like_the_mark_is_none() -> None:
+    for sql in ("SELECT '\\G'", "SELECT 1 -- \\G", "SELECT 1 \\Gee", 'SELECT "\\G'):
+        assert sqltext.without_mark(sql) == (sql, False)
+        assert not sqltext.ends(sql)
+    assert sqltext.without_mark("SELECT 1\\g") == ("SELECT 1", False)
+    assert sqltext.ends("SELECT 1\\g")
+
+
 def test_only_a_limit_of_the_statement_itself_counts() -> None:
     assert sqltext.has_limit("SELECT * FROM flow LIMIT 5")
     assert not sqltext.has_limit("SELECT * FROM (SELECT * FROM flow LIMIT 5)")
@@ -142,6 +159,48 @@ def test_a_with_clause_keeps_its_select() -> None:
 
 def test_several_statements_on_one_line_are_several_commands() -> None:
     assert split_script("SELECT 1; SELECT 2;", commands=COMMANDS) == ["SELECT 1", "SELECT 2"]
+
+
+def test_a_saved_query_spans_lines_with_its_comments() -> None:
+    text = "save q -- it's mine\n-- more\nSELECT 1\nFROM flow; SELECT 2;\nquit"
+    assert split_script(text, commands=[*COMMANDS, "save"]) == [
+        "save q -- it's mine\n-- more\nSELECT 1\nFROM flow",
+        "SELECT 2",
+        "quit",
+    ]
+    assert split_script("save q\nquit", commands=[*COMMANDS, "save"]) == ["save q", "quit"]
+
+
+def test_a_query_behind_another_command_goes_on_while_it_must() -> None:
+    text = "wait until SELECT (\n1) timeout 5s\nexport csv f SELECT 1\nquit"
+    assert split_script(text, commands=COMMANDS) == [
+        "wait until SELECT (\n1) timeout 5s",
+        "export csv f SELECT 1",
+        "quit",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "finished"),
+    [
+        ("SELECT 1 FROM", False),
+        ("SELECT 1\\G", True),
+        ("SELECT 1 +\\G", True),
+        ("WITH a AS (SELECT 1)", False),
+        ("save q", True),
+        ("save q -- what it shows", False),
+        ("save q -- what it shows\nSELECT 1", True),
+        ("save q SELECT 1,", False),
+        ("watch 2s SELECT 1 FROM", False),
+        ("watch 2s SELECT 1", True),
+        ("watch 2s run q", True),
+        ("alert when SELECT (", False),
+        ("export csv f.csv SELECT a FROM flow WHERE b =", False),
+        ("run q a=b\\G", True),
+    ],
+)
+def test_enter_opens_a_line_where_a_query_goes_on(text: str, *, finished: bool) -> None:
+    assert is_finished(text) is finished
 
 
 def test_the_word_sql_stays_where_the_statement_is_no_query() -> None:

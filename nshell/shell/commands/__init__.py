@@ -5,13 +5,24 @@ build_registry() is the whole list: importing a module registers nothing.
 
 from __future__ import annotations
 
-from nshell.shell.commands import capture, export, features, filters, query, session, why
+from nshell.shell.commands import (
+    capture,
+    export,
+    features,
+    filters,
+    queries,
+    query,
+    session,
+    view,
+    watch,
+    why,
+)
 from nshell.shell.registry import Registry
 
 
 def build_registry() -> Registry:
     """Every command, in the order that `help` lists them."""
     registry = Registry()
-    for group in (filters, capture, features, why, query, export, session):
+    for group in (filters, capture, features, why, view, query, queries, watch, export, session):
         group.register(registry)
     return registry

@@ -33,7 +33,7 @@ def register(registry: Registry) -> None:
 
 async def pcap(
     ctx: Context,
-    file: Annotated[str | None, File()] = None,
+    file: Annotated[str | None, File("pcap")] = None,
     where: Annotated[str | None, Where()] = None,
 ) -> Result:
     """Write captured packets as pcap.
@@ -51,7 +51,7 @@ async def pcap(
 
 async def pcapng(
     ctx: Context,
-    file: Annotated[str | None, File()] = None,
+    file: Annotated[str | None, File("pcapng")] = None,
     where: Annotated[str | None, Where()] = None,
 ) -> Result:
     """Write captured packets as pcapng, with the interface of each.
@@ -64,28 +64,30 @@ async def pcapng(
 
 
 async def csv(
-    ctx: Context, file: Annotated[str, File()], statement: Annotated[str, Sql()]
+    ctx: Context, file: Annotated[str, File("csv")], statement: Annotated[str, Sql()]
 ) -> Result:
     """Write every row of a query as csv; NULL is an empty field.
 
     Examples:
         export csv flows.csv SELECT * FROM flow
+        export csv talkers.csv SELECT SrcAddr, sum(Bytes) FROM flow GROUP BY 1
     """
     return await _rows_file(ctx, "csv", file=file, statement=statement)
 
 
 async def json(
-    ctx: Context, file: Annotated[str, File()], statement: Annotated[str, Sql()]
+    ctx: Context, file: Annotated[str, File("json")], statement: Annotated[str, Sql()]
 ) -> Result:
     """Write every row of a query as a json array of objects.
 
     Examples:
         export json flows.json SELECT * FROM flow
+        export json drops.json SELECT * FROM drop_summary
     """
     return await _rows_file(ctx, "json", file=file, statement=statement)
 
 
-async def db(ctx: Context, file: Annotated[str | None, File()] = None) -> Result:
+async def db(ctx: Context, file: Annotated[str | None, File("db")] = None) -> Result:
     """Write the whole store as an SQLite database.
 
     Examples:

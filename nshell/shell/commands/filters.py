@@ -58,6 +58,7 @@ async def add(ctx: Context, rule: Annotated[tuple[str, ...], FilterWords()]) -> 
 
     Examples:
         filter add protocol icmp
+        filter add reject port 22
     """
     reply = await ctx.client.add_filter(rule)
     return applied(f"{_named(reply.filter_ids)} added: {brief(parse_rule(rule).text)}", reply)
@@ -122,6 +123,7 @@ async def replace(
 
     Examples:
         filter replace 3 peer_ip 10.129.0.49
+        filter replace 1 reject protocol icmp for packets
     """
     reply = await ctx.client.replace_filter(number, rule)
     text = brief(parse_rule(rule).text)

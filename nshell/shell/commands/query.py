@@ -8,7 +8,7 @@ from nshell.shell.context import Context  # noqa: TC001 - read by the registry
 from nshell.shell.errors import CommandError, did_you_mean
 from nshell.shell.kinds import Sql, TableName
 from nshell.shell.sqltext import has_limit
-from nshell.shell.values import Result, Table
+from nshell.shell.values import Answer, Result, Table
 
 if TYPE_CHECKING:
     from nshell.proto import session_pb2 as pb
@@ -29,7 +29,9 @@ async def sql(ctx: Context, statement: Annotated[str, Sql()]) -> Result:
     """Ask the rows captured so far; the word `sql` may be left out.
 
     The capture goes on meanwhile. The store cannot be changed this way.
-    `tables` and `schema` show what there is.
+    `tables` and `schema` show what there is. `\\G` in place of the semicolon
+    shows a block a row. On a terminal bytes, durations and times are written as
+    people read them, by the column's name: `set human off` shows the numbers.
 
     Examples:
         sql SELECT SrcAddr, DstAddr, sum(Bytes) FROM flow GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 10
@@ -37,8 +39,15 @@ async def sql(ctx: Context, statement: Annotated[str, Sql()]) -> Result:
     """
     if not statement:
         raise CommandError("a statement must follow `sql`")
+    return await ask(ctx, statement)
+
+
+async def ask(ctx: Context, statement: str) -> Answer:
+    """Its rows; somebody at a prompt gets the first ones, unless he says how many."""
     cut = ctx.interactive and not has_limit(statement)
-    return await ctx.client.query(statement, limit=FETCHED_ROWS if cut else 0)
+    answer = await ctx.client.query(statement, limit=FETCHED_ROWS if cut else 0)
+    ctx.recall.statement = statement
+    return answer
 
 
 async def tables(ctx: Context) -> Result:

@@ -12,8 +12,9 @@ from nshell.shell.commands.acks import applied
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
 from nshell.shell.errors import CommandError
 from nshell.shell.escape import escape
-from nshell.shell.kinds import CommandName, Duration, File, Pattern, UntilSql
-from nshell.shell.settings import Setting, SettingWords
+from nshell.shell.helpkinds import HelpTopic
+from nshell.shell.kinds import Duration, File, Pattern, UntilSql
+from nshell.shell.settings import DNS_PORT, Setting, SettingWords, give, words_of
 from nshell.shell.statustext import agent_rows, status_text
 from nshell.shell.units import parse_duration, plural
 from nshell.shell.values import Answer, Notice, Quit, Result, Source, Table, Text
@@ -145,31 +146,51 @@ async def source(ctx: Context, file: Annotated[str, File()]) -> Result:  # noqa:
 
 
 async def set_(ctx: Context, setting: Annotated[Setting | None, SettingWords()] = None) -> Result:
-    """Choose how results are shown and what is taken for DNS, or see what is chosen.
+    """Choose how the shell behaves and what is taken for DNS, or see what is chosen.
 
-    format is table, json, csv or markdown; timing is on or off; dns_port is one
-    port or up to 8, 53 at first.
+    Alone it lists every setting with its value and where that came from. What is
+    chosen here holds for this session; `help config` says how to keep it.
+
+    format    table, json, csv, markdown or vertical
+    expanded  auto, on or off: a row a block; auto: where rows are wider than the screen
+    pager     auto or off: results higher than the screen go through one
+    timing    on or off: how long a query took
+    human     on or off: bytes and durations in units, on a terminal
+    theme     auto, dark, light or mono
+    keys      emacs or vi; F4 changes it too
+    color     auto or never
+    dns_port  one port or up to 8, 53 at first
 
     Examples:
-        set format json
-        set timing off
-        set dns_port 53,5353
         set
+        set format json
+        set theme light
+        set keys vi
+        set dns_port 53,5353
     """
-    if setting is not None and setting.ports:
+    if setting is None:
+        return await _every_setting(ctx)
+    if setting.ports:
         reply = await ctx.client.set_dns_ports(setting.ports)
         return applied(f"DNS on port {', '.join(map(str, setting.ports))}", reply)
-    if setting is not None and setting.value:
-        if setting.name == "timing":
-            ctx.settings.timing = setting.value == "on"
-        else:
-            ctx.settings.format = setting.value
-    chosen = {"format": ctx.settings.format, "timing": "on" if ctx.settings.timing else "off"}
-    if setting is None or setting.name == "dns_port":
-        ports = (await ctx.client.status()).dns_ports
-        chosen["dns_port"] = ",".join(map(str, ports))
-    shown = chosen if setting is None else {setting.name: chosen[setting.name]}
-    return Text("\n".join(f"{name} {value}" for name, value in shown.items()))
+    if setting.name == DNS_PORT:
+        return Text(f"{DNS_PORT} {await _dns_ports(ctx)}")
+    if setting.value:
+        give(ctx.settings, setting.name, setting.value, origin="set")
+    return Text(f"{setting.name} {words_of(ctx.settings)[setting.name]}")
+
+
+async def _every_setting(ctx: Context) -> Table:
+    origins = ctx.settings.origins
+    rows = [
+        (name, word, origins.get(name, "default")) for name, word in words_of(ctx.settings).items()
+    ]
+    session = (DNS_PORT, await _dns_ports(ctx), "the session")
+    return Table(("setting", "value", "from"), [*rows, session])
+
+
+async def _dns_ports(ctx: Context) -> str:
+    return ",".join(map(str, (await ctx.client.status()).dns_ports))
 
 
 async def history(ctx: Context, text: Annotated[str | None, Pattern()] = None) -> Result:
@@ -183,17 +204,35 @@ async def history(ctx: Context, text: Annotated[str | None, Pattern()] = None) -
     return Text("\n".join(escape(line) for line in lines[-1000:])) if lines else None
 
 
-async def help_(ctx: Context, command: Annotated[str | None, CommandName()] = None) -> Result:
-    """List the commands, or explain one.
+async def help_(ctx: Context, command: Annotated[str | None, HelpTopic()] = None) -> Result:
+    """List the commands, explain one, or find those that speak of a word.
+
+    Three pages are of no command: `help keys`, `help sql` and `help config`.
 
     Examples:
         help
         help filter
         help export pcap
+        help keys
+        help sql
+        help dropped
     """
     if command is None:
         return Text(helptext.overview(ctx.registry))
+    if command in helptext.PAGES:
+        return Text(await _page(ctx, command))
     return Text(helptext.about(ctx.registry, command))
+
+
+async def _page(ctx: Context, name: str) -> str:
+    from nshell.shell import helppages  # noqa: PLC0415 - only when asked for
+
+    if name == "keys":
+        return helppages.keys_page()
+    if name == "config":
+        return helppages.config_page()
+    described = await ctx.client.describe() if ctx.client.connected else None
+    return helppages.sql_page(described)
 
 
 async def detach(ctx: Context) -> Result:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
+from nshell.shell import seen as seen_so_far
 from nshell.shell.errors import CommandError
 from nshell.shell.kinds import Candidate, Duration, Fragment, Kind, World
+from nshell.shell.matching import matching
 from nshell.shell.why.naming import ClusterName, parse_cluster_name
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ Address = IPv4Address | IPv6Address
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _BRACKETS = re.compile(r"\[([^\]]*)\](?::(.*))?")
 _MAX_NAME = 253
+_MOST_ENDS = 500
+"""That are offered at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +152,10 @@ class Source(Kind["Address | ClusterName"]):
             )
         return found
 
-    def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:  # noqa: ARG002
-        return [Candidate(name, "pod") for name in world.selectable.get("pod", ())]
+    def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:
+        seen = [Candidate(each.text, each.meta) for each in seen_so_far.sources(world)]
+        pods = [Candidate(name, "pod") for name in world.selectable.get("pod", ())]
+        return _fitting(at.word, [*seen, *pods])
 
 
 class Destination(Kind[Target]):
@@ -160,12 +166,20 @@ class Destination(Kind[Target]):
     def take(self, cursor: Cursor) -> Target:
         return parse_target(cursor.next())
 
-    def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:  # noqa: ARG002
-        return [
+    def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:
+        source = at.earlier[-1] if at.earlier else ""
+        seen = [Candidate(each.text, each.meta) for each in seen_so_far.targets(source, world)]
+        named = [
             Candidate(name, sort)
             for sort in ("pod", "service")
             for name in world.selectable.get(sort, ())
         ]
+        return _fitting(at.word, [*seen, *named])
+
+
+def _fitting(word: str, candidates: Sequence[Candidate]) -> list[Candidate]:
+    fit = matching(word, candidates, key=lambda candidate: candidate.text, most=_MOST_ENDS)
+    return [replace(candidate, fitted=True) for candidate in fit]
 
 
 class ForDuration(Kind[float]):

@@ -1,0 +1,23 @@
+"""Where a user's files are, by the XDG base directory specification."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def config_directory() -> Path:
+    """What the user writes, we read."""
+    return _base("XDG_CONFIG_HOME", ".config")
+
+
+def state_directory() -> Path:
+    """What we keep from one session to the next."""
+    return _base("XDG_STATE_HOME", ".local/state")
+
+
+def _base(variable: str, otherwise: str) -> Path:
+    named = os.environ.get(variable, "")
+    # The specification has a path that is not absolute ignored.
+    base = Path(named) if named.startswith("/") else Path("~").expanduser() / otherwise
+    return base / "netobserv"

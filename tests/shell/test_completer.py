@@ -1,0 +1,135 @@
+"""The completer at a prompt without a terminal: menus that fill up while somebody looks at them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+from prompt_toolkit.input import PipeInput, create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+from nshell.shell.commands import build_registry
+from nshell.shell.completer import ShellCompleter, Worlds
+from nshell.shell.kinds import World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    from prompt_toolkit.buffer import Buffer
+
+    from tests.shell.conftest import Shell
+
+
+@pytest.fixture
+def keys() -> Iterator[PipeInput]:
+    with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+        yield pipe
+
+
+class Menu:
+    """A prompt, its menu, and what has been seen."""
+
+    def __init__(self, keys: PipeInput) -> None:
+        self.rows: list[Sequence[Any]] = []
+        world = World(seen=lambda _: self.rows)
+        self.completer = ShellCompleter(build_registry(), lambda: world)
+        self.prompt: PromptSession[str] = PromptSession(
+            completer=self.completer, complete_in_thread=True
+        )
+        self._keys = keys
+
+    @property
+    def buffer(self) -> Buffer:
+        return self.prompt.default_buffer
+
+    @property
+    def shown(self) -> list[str]:
+        state = self.buffer.complete_state
+        return [each.text for each in state.completions] if state is not None else []
+
+    def type(self, text: str) -> None:
+        self._keys.send_text(text)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not holds():
+                await asyncio.sleep(0.005)
+
+    def learn(self, *rows: Sequence[Any]) -> None:
+        """An answer has come."""
+        self.rows = list(rows)
+        self.completer.offer_again(self.buffer)
+
+
+@pytest.fixture
+async def menu(keys: PipeInput) -> AsyncIterator[Menu]:
+    made = Menu(keys)
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(made.prompt.prompt_async())
+        yield made
+        made.type("\r")
+        await made.until(reading.done)
+
+
+A, B = ("10.0.0.1", 9, None), ("10.0.0.2", 8, None)
+
+
+async def test_a_menu_opens_and_grows_with_what_is_known(menu: Menu) -> None:
+    menu.type("filter peer_ip ")
+    await menu.until(lambda: menu.buffer.text == "filter peer_ip ")
+    await menu.until(lambda: menu.buffer.complete_state is None)
+    menu.learn(A)
+    await menu.until(lambda: menu.shown == ["10.0.0.1"])
+    menu.learn(B, A)
+    await menu.until(lambda: menu.shown == ["10.0.0.2", "10.0.0.1"])
+
+
+async def test_a_menu_stays_as_it_is_under_somebody_who_chooses(menu: Menu) -> None:
+    menu.rows = [A, B]
+    menu.type("filter peer_ip ")
+    await menu.until(lambda: len(menu.shown) == 2)
+    menu.type("\t")
+    await menu.until(lambda: menu.buffer.text == "filter peer_ip 10.0.0.1")
+    state = menu.buffer.complete_state
+    menu.learn(B)
+    await asyncio.sleep(0)
+    assert menu.buffer.complete_state is state
+
+
+async def test_no_menu_opens_over_a_line_that_has_changed(menu: Menu) -> None:
+    menu.type("filter peer_ip ")
+    await menu.until(lambda: menu.buffer.text == "filter peer_ip ")
+    await menu.until(lambda: menu.buffer.complete_state is None)
+    menu.buffer.cursor_left(3)
+    menu.learn(A)
+    await asyncio.sleep(0)
+    assert menu.buffer.complete_state is None
+
+
+def test_a_completion_that_fails_offers_nothing_and_raises_nothing() -> None:
+    def broken() -> World:
+        raise RuntimeError("a defect")
+
+    completer = ShellCompleter(build_registry(), broken)
+    assert list(completer.get_completions(Document("fil"), CompleteEvent())) == []
+
+
+async def test_what_is_offered_is_put_together_of_the_whole_session(shell: Shell) -> None:
+    shell.capture.pods.append("shop/web-1")
+    await shell.run("filter port 80")
+    worlds = Worlds(shell.context)
+    assert worlds(None, None).tables == {}
+    described = await shell.client.describe()
+    world = worlds(described, await shell.client.status())
+    assert world.tables["packet"]["DstPort"] == "INTEGER"
+    assert world.filters == {1: "port 80"}
+    assert "top_talkers" in world.queries
+    assert world.selectable["pod"] == ("shop/web-1",)
+    before = worlds.schema
+    worlds(described, None)
+    assert worlds.schema is before

@@ -9,7 +9,7 @@ want=${1:-run}
 packages=(python3-bpfcc iproute2)
 extra=""
 if [ "$want" = dev ]; then
-    packages+=(bpftool tcpdump tshark iputils-ping tmux nftables)
+    packages+=(bpftool tcpdump tshark iputils-ping tmux nftables less)
     extra="[dev]"
 fi
 

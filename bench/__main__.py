@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PARTS = ("kernel", "features", "agent", "collector_rows", "collector_packets", "session",
-         "cluster")  # fmt: skip
+         "prompt", "cluster")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,10 @@ GOALS = {
     "agent: agent RSS under load, MB": Goal(80),
     "session: start to first row, s": Goal(3),
     "session: filter change, p95 ms": Goal(100),
+    "prompt: key to echo, 5,000 rows/s, p95 ms": Goal(30),
+    "prompt: key to menu, 5,000 rows/s, p95 ms": Goal(30),
+    "prompt: key that ends a watch to prompt, 5,000 rows/s, p95 ms": Goal(30),
+    "prompt: key to echo in a view, 5,000 rows/s, p95 ms": Goal(30),
     "cluster: start to prompt, s": Goal(15),
     "cluster: filter change with addresses, p95 ms": Goal(500),
     "cluster: filter change with a selector, p95 ms": Goal(500),
@@ -63,7 +67,7 @@ def main(parts: list[str]) -> None:
         figures["kernel: 64 rules / 1 rule"] = ratio
     for name, value in figures.items():
         verdict = GOALS[name].verdict(value) if name in GOALS else ""
-        print(f"{name:55} {value:14,.2f}  {verdict}".rstrip())
+        print(f"{name:62} {value:14,.2f}  {verdict}".rstrip())
     folder = Path(__file__).parent / "results"
     folder.mkdir(exist_ok=True)
     file = folder / f"{time.strftime('%Y%m%d-%H%M%S')}.json"

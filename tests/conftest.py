@@ -21,6 +21,8 @@ __all__ = ["kernel"]
 def pytest_configure(config: pytest.Config) -> None:
     """Tests neither read nor write what the user keeps."""
     os.environ["NETOBSERV_CONFIG"] = os.devnull
+    # Its handlers would write to the terminal of a child between fork and exec.
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     os.environ["XDG_STATE_HOME"] = state = tempfile.mkdtemp(prefix="netobserv-test-state-")
     config.add_cleanup(lambda: shutil.rmtree(state, ignore_errors=True))
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _SECONDS = 20.0
+_QUIET_SECONDS = 0.03
 _ALTERNATE_SCREEN = 1049
 
 KEYS: Final = {
@@ -123,12 +124,25 @@ class Terminal:
         self._child.setwinsize(rows, columns)
 
     def seconds_until(self, holds: Callable[[], bool], *, seconds: float = _SECONDS) -> float:
-        """How long it takes until this holds of the screen; what draws it is not counted."""
-        begun = now = time.monotonic()
-        while not holds():
-            assert now - begun < seconds, "\n".join(self._screen.display)
-            now = self._take(0.05) or time.monotonic()
-        return now - begun
+        """How long it takes from now until what has come makes this hold of the screen.
+
+        Our drawing of it is slow, and not counted: all is read before it is drawn.
+        """
+        begun, found = time.monotonic(), 0.0
+        while not found:
+            for read, data in self._gather():
+                self._draw(data)
+                if not found and holds():
+                    found = read
+            assert time.monotonic() - begun < seconds, "\n".join(self._screen.display)
+        return found - begun
+
+    def _gather(self) -> list[tuple[float, bytes]]:
+        """What comes until nothing does, and when each piece was read."""
+        pieces = []
+        while data := self._receive(_QUIET_SECONDS):
+            pieces.append((time.monotonic(), data))
+        return pieces
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
@@ -211,16 +225,17 @@ class Terminal:
         return int(self._child.exitstatus or 0)
 
     def _read(self, seconds: float) -> None:
-        while self._take(seconds):
+        while data := self._receive(seconds):
+            self._draw(data)
             seconds = 0
 
-    def _take(self, seconds: float) -> float:
-        """Read once; when that was, 0 if there was nothing."""
+    def _receive(self, seconds: float) -> bytes:
         try:
-            data = self._child.read_nonblocking(65536, timeout=seconds)
+            data: bytes = self._child.read_nonblocking(65536, timeout=seconds)
         except (pexpect.TIMEOUT, pexpect.EOF):
-            return 0.0
-        now = time.monotonic()
+            return b""
+        return data
+
+    def _draw(self, data: bytes) -> None:
         self._raw += data
         self._stream.feed(data)
-        return now

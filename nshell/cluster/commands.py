@@ -250,9 +250,7 @@ async def _written(api: Api, session: Any) -> None:
             *(OF_FLOWS if status.flows or status.flow_rows else ()),
             *(OF_PACKETS if status.packets or status.packet_rows else ()),
         )
-        place = Place(time.time(), kinds)
-        place.prepare()
-        async with aclosing(write(client, place)) as files:
+        async with aclosing(write(client, Place(time.time(), kinds))) as files:
             async for path, holds in files:
                 click.echo(f"./{path}: {holds}")
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,6 +26,7 @@ from nshell.hosts import cluster_host, local_host, refuse_of_other_mode
 from nshell.netobservcli import rules, values
 from nshell.netobservcli.helptext import EPILOGS, write_sections
 from nshell.netobservcli.reading import Option, Reader, fold
+from nshell.netobservcli.types import Interfaces, NodeSelector, Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,27 +44,6 @@ _ALIASES = {
     "enable_filters": "enable_filter", "interface": "interfaces",
     "exclude_interface": "exclude_interfaces",
 }  # fmt: skip
-
-
-class Words(click.Choice[str]):
-    """One of a few, upper and lower case alike."""
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[Any]:
-        """As they are written here."""
-        from click.shell_completion import CompletionItem
-
-        del ctx, param
-        before, comma, last = incomplete.rpartition(",")
-        found = [str(word) for word in self.choices if str(word).lower().startswith(last.lower())]
-        return [CompletionItem(before + comma + word) for word in found]
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            return values.one_of(value, map(str, self.choices))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 _COPY = Words(("true", "false", "prompt"), case_sensitive=False)
@@ -106,50 +85,6 @@ def known_options(command: click.Command) -> Mapping[str, Option]:
     return {**{alias: found[name] for alias, name in _ALIASES.items() if name in found}, **found}
 
 
-def _interfaces(value: str) -> tuple[str, ...]:
-    return tuple(values.interface(word) for word in value.split(","))
-
-
-class Interfaces(click.ParamType[tuple[str, ...]]):
-    """Names with commas between them."""
-
-    name = "interfaces"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[Any]:
-        """Those of this host."""
-        from click.shell_completion import CompletionItem
-
-        del ctx, param
-        before, comma, last = incomplete.rpartition(",")
-        here = sorted(path.name for path in Path("/sys/class/net").glob("*"))
-        return [CompletionItem(before + comma + name) for name in here if name.startswith(last)]
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        try:
-            return value if isinstance(value, tuple) else _interfaces(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class NodeSelector(click.ParamType[tuple[tuple[str, str], ...]]):
-    """KEY:VALUE, as NetObserv writes it, or KEY=VALUE."""
-
-    name = "label"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[tuple[str, str], ...]:
-        words = [str(word).replace(":", "=", 1) for word in str(value).split(",")]
-        try:
-            return tuple(names.node_label(word) for word in words)
-        except names.BadName as error:
-            self.fail(str(error), param, ctx)
-
-
 def _filter_options() -> tuple[Callable[[Any], Any], ...]:
     return tuple(
         click.option(
@@ -187,7 +122,8 @@ _OF_PLACE = (
     click.option("excluded", "--exclude_interfaces", type=Interfaces(), metavar="A,B,...",
                  multiple=True, help="Leave out what is seen on these; goes before any rule."),
     click.option("namespaces", "-n", "--namespace", type=Checked("namespace", names.namespace),
-                 multiple=True, metavar="NAMESPACE", help="A rule more: traffic of its pods."),
+                 multiple=True, metavar="NAMESPACE",
+                 help="Traffic of its pods alone, whatever the rules accept."),
     click.option("selectors", "--node-selector", type=NodeSelector(), metavar="KEY:VALUE",
                  multiple=True, help="Agents only on nodes with this label."),
     click.option("nodes", "--node", multiple=True, metavar="NAME",
@@ -213,7 +149,8 @@ _OF_CAPTURE = (
                  help="No view. On a cluster: start it and come back; see `attach`, `copy`, `stop`."
                  " With --local: until a limit or a signal."),
     click.option("level", "--log-level", type=_LEVEL, metavar="LEVEL", default="info",
-                 help="Of what is told on stderr: info; warn to panic: only what goes wrong."),
+                 help="Of what is told on stderr: info, as debug and trace; warn to panic: only "
+        "what goes wrong."),
     click.option("--fail-on-loss", type=Whole(0, 2**63 - 1), metavar="N",
                  help="Exit with status 5 when more than N packets or rows were lost."),
     click.option("--no-color", is_flag=True, help="No colours; so does NO_COLOR=1."),
@@ -262,6 +199,8 @@ def _run(ctx: click.Context, given: dict[str, Any], what: str) -> int:
         refuse("--enable_filter: say what to keep, for instance --protocol=TCP --port=80")
     wanted = _as_shell(given, what, written)
     refuse_of_other_mode(wanted)
+    if given["namespaces"]:
+        wanted |= {"namespaces": (), "filters": _within(wanted["filters"], given["namespaces"])}
     plan = _plan(ctx, given, what, tuple(wanted["filters"]), wanted["features"][0])
     host = _host(wanted)
     _prepare(plan)
@@ -271,7 +210,17 @@ def _run(ctx: click.Context, given: dict[str, Any], what: str) -> int:
         fail_on_loss=given["fail_on_loss"],
         front=lambda: CaptureFront(plan),
     )
-    return asyncio.run(run_shell(options))
+    try:
+        return asyncio.run(run_shell(options))
+    finally:
+        plan.place.tidy()
+
+
+def _within(filters: tuple[str, ...], namespaces: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return rules.within(filters, namespaces)
+    except rules.WordError as error:
+        refuse(str(error))
 
 
 def _host(wanted: dict[str, Any]) -> MakeHost:

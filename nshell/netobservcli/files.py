@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +54,12 @@ class Place:
             with OutFile(str(folder / f"{self._stem(1)}.{kind}"), stdout=False):
                 pass
 
+    def tidy(self) -> None:
+        """Take away the folders that nothing came to."""
+        for folder in (*(self.root / FOLDERS[kind] for kind in self.kinds), self.root):
+            with suppress(OSError):
+                folder.rmdir()
+
     def paths(self) -> dict[str, Path]:
         """By kind; names that no file has yet, the same for all of the capture."""
         number = 1
@@ -73,6 +79,7 @@ async def write(
     client: Client, place: Place, *, only_drops: bool = False
 ) -> AsyncGenerator[tuple[Path, str], None]:
     """Write them one after the other: each path, and what is in it."""
+    place.prepare()  # somebody may have tidied up meanwhile
     for kind, path in place.paths().items():
         with OutFile(str(path), stdout=False) as file:
             if kind == "json":

@@ -200,7 +200,7 @@ class CaptureFront:
         if back:
             with suppress(CommandError, SessionLost):
                 await session.client.detach()
-                batch.complain(f"the session keeps what it has: {_fetching(back)} fetches it")
+                batch.complain(f"the session keeps what it has: `{_fetching(back)}` fetches it")
 
     async def _written(self, session: Session) -> None:
         await _settle(session)
@@ -258,11 +258,11 @@ def beginning(plan: Plan) -> list[str]:
 
 
 def progress(status: pb.Status | None, plan: Plan, elapsed: float) -> str:
-    """ "00:00:12 of 5m, 1.2 MB of 50M"."""
+    """ "00:00:12 of 5m, 1.2 MB stored"."""
     if status is None:
         return ""
-    stored = f"{human_bytes(status.store_bytes)} of {size_text(plan.max_bytes)}"
-    return f"{human_elapsed(elapsed)} of {duration_text(plan.max_seconds)}, {stored}"
+    stored = human_bytes(status.store_bytes)
+    return f"{human_elapsed(elapsed)} of {duration_text(plan.max_seconds)}, {stored} stored"
 
 
 def counted(status: pb.Status, plan: Plan, elapsed: float) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from nshell.arguments import ChoiceWithHint
+from nshell.shell.errors import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +45,8 @@ Exit statuses:
 Environment:
   KUBECONFIG                        how to reach the cluster
   NETOBSERV_CONFIG                  configuration instead of ~/.config/netobserv/config.toml
+  NETOBSERV_KUBECONFIG, NETOBSERV_CONTEXT, NETOBSERV_NAMESPACE, NETOBSERV_IMAGE,
+  NETOBSERV_LEASE                   defaults of options on a cluster
   XDG_CONFIG_HOME, XDG_STATE_HOME   where configuration and history are
   NO_COLOR                          no colours
 """
@@ -55,8 +58,12 @@ class Overview(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] in ELSEWHERE and not ctx.resilient_parsing:
-            raise click.UsageError(f"No such command {args[0]!r}: {ELSEWHERE[args[0]]}")
+        known = self.list_commands(ctx)
+        word = args[0] if args else ""
+        if word and word not in known and not word.startswith("-") and not ctx.resilient_parsing:
+            near = did_you_mean(word, known).removeprefix(": ").capitalize()
+            hint = f": {ELSEWHERE[word]}" if word in ELSEWHERE else f". {near}" if near else ""
+            raise click.UsageError(f"No such command {word!r}{hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -34,7 +34,9 @@ Exit statuses:
 
 \b
 Environment:
-  KUBECONFIG, NETOBSERV_CONFIG, NO_COLOR, TERM (dumb: no view)
+  KUBECONFIG, NETOBSERV_CONFIG, NO_COLOR, TERM (dumb: no view); NETOBSERV_KUBECONFIG,
+  NETOBSERV_CONTEXT, NETOBSERV_NAMESPACE, NETOBSERV_IMAGE and NETOBSERV_LEASE are
+  defaults of options.
 """
 _RULES = """\b
 Rules:

@@ -94,6 +94,23 @@ def excluding(interfaces: Iterable[str]) -> str:
     return _parsed(["reject", "interface", ",".join(interfaces)], "--exclude_interfaces")
 
 
+def within(texts: Sequence[str], namespaces: Sequence[str]) -> tuple[str, ...]:
+    """These rules for the pods of some namespaces: all that is accepted is theirs."""
+    inside = ["namespace", ",".join(namespaces)]
+    found = [text if text.startswith("reject ") else _inside(text, inside) for text in texts]
+    if found == list(texts):
+        found.append(_parsed(inside, "--namespace"))
+    return tuple(found)
+
+
+def _inside(text: str, inside: Sequence[str]) -> str:
+    words = split_words(text)
+    if "namespace" in words:
+        raise WordError("--namespace and a rule with a namespace: leave one of them out")
+    end = len(words) - 2 if words[-2:-1] == ["for"] else len(words)
+    return _parsed([*words[:end], *inside, *words[end:]], "--namespace")
+
+
 def _own_rule(own: Sequence[str], given: Sequence[Given]) -> str:
     if len(given) > 1:
         raise WordError("--filter is a whole rule: put `or` between it and other options")

@@ -5,10 +5,12 @@ Invariant: nothing that goes wrong in completion is seen at the prompt.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from prompt_toolkit.buffer import CompletionState
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 
 from nshell.shell.escape import escape
@@ -60,16 +62,26 @@ class ShellCompleter(Completer):
             logging.getLogger(__name__).exception("no completion of %r", before)
             return ()
 
-    def offer_again(self, buffer: Buffer) -> None:
+    async def offer_again(self, buffer: Buffer) -> None:
         """More is known than when this line was last completed: open or renew its menu.
 
         Not where the line has changed since, nor under somebody who chooses.
+        Completion as the buffer starts it is lost while another one runs.
         """
-        state = buffer.complete_state
-        choosing = state is not None and state.complete_index is not None
-        if buffer.document == self._asked and not choosing:
-            buffer.complete_state = None
-            buffer.start_completion()
+        document = buffer.document
+        if document == self._asked and not _is_choosing(buffer):
+            found = await asyncio.to_thread(self._all, document)
+            if found and document == buffer.document and not _is_choosing(buffer):
+                buffer.complete_state = CompletionState(document, found)
+                buffer.on_completions_changed.fire()
+
+    def _all(self, document: Document) -> list[Completion]:
+        return list(self.get_completions(document, CompleteEvent()))
+
+
+def _is_choosing(buffer: Buffer) -> bool:
+    state = buffer.complete_state
+    return state is not None and state.complete_index is not None
 
 
 def _cut(meta: str) -> str:

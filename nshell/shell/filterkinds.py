@@ -52,6 +52,8 @@ class FilterWords(Kind["tuple[str, ...]"]):
             return _values(predicate, at.word, taken, world)
         if before and before[-1] == "for":
             return [Candidate("flows"), Candidate("packets")]
+        if before[-2:-1] == ["for"]:
+            return []
         used = {*before, *at.after.lower().split()}
         heads = [] if before else [Candidate("accept"), Candidate("reject")]
         tail = [Candidate("for", "flows or packets only")] if len(before) > 1 else []

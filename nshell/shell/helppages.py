@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PROMPT_KEYS = (
     ("Enter", "run what is finished, open a line otherwise"),
-    ("Alt-Enter", "open a line"),
+    ("Alt-Enter", "open a line; with vi's keys o does"),
     ("Tab, Shift-Tab", "walk through the menu; Enter takes the item, Esc closes it"),
     ("Up, Down", "lines of the history that begin as this one does"),
     ("Ctrl-R", "search the history, upper and lower case alike"),

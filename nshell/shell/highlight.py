@@ -42,7 +42,7 @@ _WRONG = "class:wrong"
 _NONE = World().seen
 _KEPT = 32
 """Lines whose colours are remembered."""
-_LONGEST = 20_000
+_LONGEST = 6_000
 """Characters; a longer text stays as it is."""
 
 

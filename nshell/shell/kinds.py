@@ -4,11 +4,8 @@ in a usage line, so a signature is all a command has to say.
 
 from __future__ import annotations
 
-import itertools
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from nshell.shell.errors import CommandError, did_you_mean
@@ -20,10 +17,6 @@ if TYPE_CHECKING:
     from nshell.shell.words import Cursor
 
 T = TypeVar("T")
-
-_MOST_FILES = 200
-_MOST_ENTRIES = 5_000
-"""Of a directory that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,53 +183,6 @@ class Duration(Kind[float]):
             return parse_duration(cursor.next())
         except ValueError as error:
             raise CommandError(str(error)) from None
-
-
-class File(Kind[str]):
-    """The name of a file, ~ expanded; one to be written has an extension of its own."""
-
-    shown = "FILE"
-
-    def __init__(self, extension: str = "") -> None:
-        self._suffix = f".{extension}" if extension else ""
-
-    def accepts(self, word: str) -> bool:
-        return word.lower() != "where"
-
-    def take(self, cursor: Cursor) -> str:
-        name = cursor.next()
-        return str(Path(name).expanduser()) if name.startswith("~") else name
-
-    def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:  # noqa: ARG002
-        directory, slash, start = at.word.rpartition("/")
-        try:
-            found = _listed(Path(directory + slash).expanduser(), start)
-        except (OSError, RuntimeError, ValueError):
-            found = []
-        for name in sorted(found, key=self._rank)[:_MOST_FILES]:
-            yield Candidate(name, replaces=len(start))
-        new = f"{start}{self._suffix}"
-        if self._suffix and start and "." not in start and new not in found:
-            yield Candidate(new, "a new file", replaces=len(start))
-
-    def _rank(self, name: str) -> tuple[bool, str]:
-        """What it could be or lead to first."""
-        return not (name.endswith((self._suffix or name, "/"))), name
-
-    def paint(self, words: Sequence[str], world: World) -> Sequence[str]:  # noqa: ARG002
-        return ["" for _ in words]
-
-
-def _listed(folder: Path, start: str) -> list[str]:
-    """What is in it and begins so and can be typed; a directory has a slash."""
-    with os.scandir(folder) as entries:
-        return [
-            f"{entry.name}/" if entry.is_dir() else entry.name
-            for entry in itertools.islice(entries, _MOST_ENTRIES)
-            if entry.name.startswith(start)
-            and (start or not entry.name.startswith("."))
-            and not set(entry.name) & set(" '\"")
-        ]
 
 
 class Sql(Kind[str]):

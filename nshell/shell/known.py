@@ -46,7 +46,7 @@ class Known:
         self,
         ask: Callable[[str], Awaitable[Sequence[Row]]],
         *,
-        news: Callable[[], object] = lambda: None,
+        news: Callable[[], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ask = ask
@@ -94,8 +94,8 @@ class Known:
             logging.getLogger(__name__).debug("no values for completion: %s", error)
         now = self._clock()
         self._keep(question, _Answer(rows, now + max(STALE_SECONDS, _SHARE * (now - begun))))
-        if rows != (before.rows if before is not None else ()):
-            self._news()
+        if self._news is not None and rows != (before.rows if before is not None else ()):
+            await self._news()
 
     def _keep(self, question: Question, answer: _Answer) -> None:
         self._answers[question] = answer

@@ -225,9 +225,9 @@ class PromptFront:
     def _completion(self, session: Session) -> tuple[ShellCompleter, Worlds]:
         """The completer, and what it knows; what it asks of the store goes on behind it."""
 
-        def more_is_known() -> None:
+        async def more_is_known() -> None:
             if self._prompt is not None:
-                completer.offer_again(self._prompt.default_buffer)
+                await completer.offer_again(self._prompt.default_buffer)
 
         known = Known(partial(rows_of, session.client), news=more_is_known)
         worlds = Worlds(session.context, seen=known)

@@ -190,7 +190,9 @@ class Registry:
                 known = self._commands.get(first)
                 yield Candidate(first, known.summary if known else "")
             if word:
-                yield from (Candidate(sql, "SQL") for sql in sorted(sqltext.STARTERS))
+                small = word[0].islower()
+                for sql in sorted(sqltext.STARTERS):
+                    yield Candidate(sql.lower() if small else sql, "SQL")
         elif len(done) == 1:
             prefix = f"{done[0].lower()} "
             for name, command in self._commands.items():

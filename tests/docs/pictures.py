@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests import network
 
-COLUMNS, ROWS = 112, 26
+COLUMNS, ROWS = 120, 26
 TALKERS = {"10.129.0.48": 30_000, "10.129.0.49": 14_000, "10.129.0.52": 5_000}
 """Who sends, and how many bytes a time."""
 
@@ -86,8 +86,8 @@ def prompt(shell: Terminal) -> None:
     at_prompt(shell)
     shell.type("filter reject protocol icmpv6\n")
     shell.wait_for("filter 1 added")
-    shell.type("SELECT SrcAddr, DstPort, sum(Bytes) AS Bytes, max(TimeFlowRttNs) AS RttNs"
-               " FROM flow GROUP BY 1, 2\n")  # fmt: skip
+    shell.type("SELECT SrcAddr, sum(Bytes) AS Bytes, max(TimeFlowRttNs) AS RttNs FROM flow"
+               " WHERE DstPort = 8080 GROUP BY 1\n")  # fmt: skip
     shell.wait_for("rows in")
     shell.rest(1)
     shell.type("SELECT Name, Rcode, LatencyMs FROM dns WHERE Rcode = ")

@@ -221,7 +221,7 @@ def alike(line: str) -> str:
     """A line without what differs from run to run: figures and widths; our node is `vm`."""
     line = re.sub(rf"\b{re.escape(platform.node())}\b", "vm", line)
     line = re.sub(r"\+0x[0-9a-f]+", "+N", line)
-    line = re.sub(r"\d[\d,.]*( ?(ms|s|kB|MB|B)\b)?", "N", line)
+    line = re.sub(r"\d[\d,.]*( ?(us|ms|s|kB|MB|GB|B)\b)?", "N", line)
     return re.sub(r"[-\s]+", " ", line).strip()
 
 

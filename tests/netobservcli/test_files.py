@@ -42,6 +42,18 @@ def test_a_name_that_one_of_the_files_has_is_taken_for_all(tmp_path: Path) -> No
     assert {path.stem for path in place.paths().values()} == {"2026-11-24T183123Z-2"}
 
 
+def test_folders_that_nothing_came_to_do_not_stay(tmp_path: Path) -> None:
+    place = Place(BEGAN, OF_FLOWS + OF_PACKETS, root=tmp_path / "output")
+    place.prepare()
+    place.paths()["pcapng"].touch()
+    place.tidy()
+    assert [path.name for path in (tmp_path / "output").iterdir()] == ["pcap"]
+    place.paths()
+    next(tmp_path.rglob("*.pcapng")).unlink()
+    place.tidy()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "pcap").touch()
     with pytest.raises(CommandError, match=r"cannot make .*/pcap: file exists"):

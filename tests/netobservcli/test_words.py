@@ -9,7 +9,7 @@ import pytest
 from nshell.filters import parse_rule, split_words
 from nshell.netobservcli.command import flows, known_options, packets
 from nshell.netobservcli.reading import Read, Reader
-from nshell.netobservcli.rules import WordError, excluding, rule_text
+from nshell.netobservcli.rules import WordError, excluding, rule_text, within
 from nshell.netobservcli.values import TCP_FLAGS, interface
 
 
@@ -194,3 +194,24 @@ def test_excluded_interfaces_are_a_rule_that_goes_first() -> None:
 @pytest.mark.parametrize("flag", TCP_FLAGS)
 def test_every_class_of_tcp_flags_is_a_rule(flag: str) -> None:
     assert rules(f"--tcp_flags={flag.lower()}") == rules(f"--tcp_flags={flag}")
+
+
+@pytest.mark.parametrize(
+    ("rules_", "expected"),
+    [
+        ([], ["namespace shop,web"]),
+        (["port 80"], ["namespace shop,web port 80"]),
+        (["reject interface lo", "port 80 for flows"],
+         ["reject interface lo", "namespace shop,web port 80 for flows"]),
+        (["reject port 22"], ["reject port 22", "namespace shop,web"]),
+    ],
+)  # fmt: skip
+def test_with_a_namespace_all_that_is_accepted_is_of_its_pods(
+    rules_: list[str], expected: list[str]
+) -> None:
+    assert list(within(rules_, ["shop", "web"])) == expected
+
+
+def test_a_namespace_beside_one_in_a_rule_is_refused() -> None:
+    with pytest.raises(WordError, match="leave one of them out"):
+        within(["namespace shop port 80"], ["web"])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 START_MS = 1_764_000_000_000
-SYN, SYN_ACK, RST_ACK = 2, 256, 1024
+SYN, SYN_ACK, RST_ACK = 2, 2 | 16 | 256, 4 | 16 | 1024
 WEB, SHOP, CACHE, SCANNER, OUTSIDE = "10.0.0.1", "10.0.1.2", "10.0.0.3", "10.0.0.9", "203.0.113.5"
 _OWNERS = {
     WEB: ("shop", "web-1", "web", "n1", "zone-a"),

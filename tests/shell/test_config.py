@@ -241,3 +241,19 @@ def test_directories_are_where_the_specification_says(monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_STATE_HOME", "not/absolute")
     assert config_directory() == Path("/etc/me/netobserv")
     assert state_directory() == Path("/home/me/.local/state/netobserv")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("shell", "--help"),
+        (*LOCAL, "-c", "help", "-c", "set", "-c", "SELECT NULL AS n, 1536 AS Bytes", "-c", "x"),
+        (*LOCAL, "--format", "vertical", "-c", "SELECT NULL AS n", "-c", "help keys"),
+    ],
+)
+def test_no_escape_goes_into_a_pipe_whatever_is_set(words: tuple[str, ...]) -> None:
+    done = run(*words, TERM="xterm-256color", COLORTERM="truecolor", NETOBSERV_THEME="dark",
+               FORCE_COLOR="1", CLICOLOR_FORCE="1")  # fmt: skip
+    assert done.stdout
+    assert "\x1b" not in done.stdout + done.stderr

@@ -149,7 +149,7 @@ def test_commands_are_completed_with_their_summaries() -> None:
     assert offered("fil") == ["filter"]
     assert offered("expo") == ["export"]
     assert "filter" in offered("")
-    assert offered("sele") == ["SELECT"]
+    assert (offered("sele"), offered("SELE")) == (["select"], ["SELECT"])
     found = build_registry().complete("sta", WORLD)
     assert found[0].meta == build_registry().get("status").summary
 
@@ -169,6 +169,7 @@ def test_predicates_already_there_are_not_offered_again() -> None:
     assert "for" in names
     assert "accept" not in names
     assert offered("filter port 80 for f") == ["flows"]
+    assert offered("filter port 80 for flows ") == []
 
 
 def test_values_of_a_predicate_are_completed_after_a_comma_too() -> None:

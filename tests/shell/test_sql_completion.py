@@ -181,7 +181,10 @@ def test_a_name_that_needs_quotes_gets_them() -> None:
         ("SELECT * FROM flow GROUP |", ["BY"]),
         ("SELECT * FROM flow GROUP BY 1 |", ["HAVING", "ORDER BY"]),
         ("SELECT * FROM flow ORDER BY 1 |", ["DESC", "ASC", "LIMIT"]),
+        ("SELECT * FROM flow ORDER BY 1 DESC |", ["LIMIT"]),
         ("SELECT * FROM flow LIMIT 5 |", ["OFFSET"]),
+        ("SELECT * FROM flow WHERE (Bytes > 5 |", ["AND", "OR"]),
+        ("SELECT * FROM flow WHERE Bytes BETWEEN 1 |", ["AND"]),
         ("SELECT * FROM flow LEFT |", ["JOIN"]),
         ("SELECT 1 UNION |", ["ALL", "SELECT"]),
         ("SELECT 1 UNION ALL |", ["SELECT"]),
@@ -200,6 +203,13 @@ def test_a_name_that_needs_quotes_gets_them() -> None:
 )
 def test_a_keyword_is_offered_where_it_may_stand(marked: str, first: list[str]) -> None:
     assert offered(marked)[: len(first)] == first
+
+
+def test_a_keyword_has_the_letters_that_are_typed() -> None:
+    assert offered("select * from flow |")[:2] == ["where", "join"]
+    assert offered("select * from flow w|") == ["where"]
+    assert offered("SELECT * FROM flow w|") == ["where"]
+    assert offered("select * from flow W|") == ["WHERE"]
 
 
 @pytest.mark.parametrize(
@@ -253,6 +263,7 @@ def test_nothing_is_offered_where_one_has_to_invent_it(marked: str) -> None:
         ("SELECT * FROM drop WHERE Reason = 'drop|", ["'NETFILTER_DROP'"]),
         ("SELECT * FROM drop WHERE Reason = 'it''|", ["'it''s'"]),
         ("SELECT * FROM drop WHERE Reason LIKE 'NO|", ["'NO_SOCKET'"]),
+        ("SELECT * FROM drop WHERE Reason LIKE '%sock|", ["'NO_SOCKET'"]),
         ("SELECT * FROM drop WHERE Reason IN ('NO_SOCKET', 'N|", ["'NETFILTER_DROP'"]),
         ("SELECT * FROM drop WHERE Reason = 'NO|' AND Node = 'a'", ["'NO_SOCKET'"]),
         # Of a view: where its values come from is not known here.

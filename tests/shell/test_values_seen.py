@@ -174,8 +174,12 @@ async def settled() -> None:
 
 
 async def test_an_answer_is_asked_for_once_and_there_the_next_time() -> None:
-    store, clock, news = Store(), Clock(), []
-    known = Known(store, news=lambda: news.append(1), clock=clock)
+    store, clock, news = Store(), Clock(), list[int]()
+
+    async def told() -> None:
+        news.append(1)
+
+    known = Known(store, news=told, clock=clock)
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         running = group.create_task(known.run())
         assert known(QUESTION) == ()

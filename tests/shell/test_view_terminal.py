@@ -343,6 +343,22 @@ def test_a_narrow_terminal_without_colour(env: dict[str, str], store: Store) -> 
         quit_shell(terminal)
 
 
+def test_a_terminal_that_knows_ascii_alone_gets_nothing_else(
+    env: dict[str, str], store: Store
+) -> None:
+    now = time.time_ns() // 1_000_000
+    store.flows(*({"TimeFlowEndMs": now - 1000 * ago} for ago in range(4, 30)))
+    with shell_over(store, {**env, "PYTHONIOENCODING": "ascii"}) as terminal:
+        terminal.type("view\n")
+        shows(terminal, "by time down")
+        terminal.type("s")
+        shows(terminal, "# 10.0.0.1")
+        terminal.interrupt()
+        back_at_the_prompt(terminal)
+        quit_shell(terminal)
+        assert terminal.raw.isascii()
+
+
 def test_a_terminal_is_as_it_was_when_a_signal_ends_the_shell(
     own_terminal: Terminal, store: Store
 ) -> None:

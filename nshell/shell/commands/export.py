@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
 from nshell.shell.errors import CommandError
-from nshell.shell.kinds import File, Sql, Where
+from nshell.shell.filekinds import File
+from nshell.shell.kinds import Sql, Where
 from nshell.shell.outfile import OutFile
 from nshell.shell.render import format_named
 from nshell.shell.units import human_bytes, plural

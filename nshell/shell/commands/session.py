@@ -12,8 +12,9 @@ from nshell.shell.commands.acks import applied
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
 from nshell.shell.errors import CommandError
 from nshell.shell.escape import escape
+from nshell.shell.filekinds import File
 from nshell.shell.helpkinds import HelpTopic
-from nshell.shell.kinds import Duration, File, Pattern, UntilSql
+from nshell.shell.kinds import Duration, Pattern, UntilSql
 from nshell.shell.settings import DNS_PORT, Setting, SettingWords, give, words_of
 from nshell.shell.statustext import agent_rows, status_text
 from nshell.shell.units import parse_duration, plural

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import textwrap
 
+# Flags & 258 = 2: a SYN and no SYN+ACK (256), so the row of who opens a connection.
+
 
 def _who(end: str) -> str:
     """Who an end is: namespace/name, else the address."""
@@ -61,7 +63,7 @@ _TEXTS = {
             {Dst} AS Server, DstPort, port_name(DstPort, 6) AS Service
         FROM flow
         WHERE TimeFlowEndMs > (SELECT max(TimeFlowEndMs) FROM flow) - 1000 * :seconds
-            AND Proto = 6 AND Flags & 2
+            AND Proto = 6 AND Flags & 258 = 2
         GROUP BY SrcAddr, SrcPort, DstAddr, DstPort
         ORDER BY TimeStartMs DESC LIMIT 100
     """,
@@ -70,7 +72,7 @@ _TEXTS = {
         SELECT {Src} AS Client, {Dst} AS Server, DstPort,
             count(DISTINCT SrcPort) AS Attempts, max(TimeFlowEndMs) AS TimeLastMs
         FROM flow
-        WHERE Proto = 6 AND Flags & 2 AND (DstAddr, DstPort, SrcAddr, SrcPort) NOT IN (
+        WHERE Proto = 6 AND Flags & 258 = 2 AND (DstAddr, DstPort, SrcAddr, SrcPort) NOT IN (
             SELECT SrcAddr, SrcPort, DstAddr, DstPort FROM flow
             WHERE Proto = 6 AND SrcPort IS NOT NULL AND DstPort IS NOT NULL
         )
@@ -91,7 +93,7 @@ _TEXTS = {
             count(DISTINCT DstPort) AS Ports,
             count(DISTINCT DstAddr || ' ' || DstPort) AS Targets,
             min(TimeFlowStartMs) AS TimeFirstMs, max(TimeFlowEndMs) AS TimeLastMs
-        FROM flow WHERE Proto = 6 AND Flags & 2
+        FROM flow WHERE Proto = 6 AND Flags & 258 = 2
         GROUP BY SrcAddr HAVING Targets >= :targets ORDER BY Targets DESC LIMIT 100
     """,
     "clear_text": """

@@ -61,6 +61,7 @@ class Library:
     def __init__(self, directory: Path | None = None) -> None:
         self._given = directory
         self._seen: tuple[int, dict[str, Query]] = (-1, {})
+        self._summed: tuple[Mapping[str, Query], Mapping[str, str]] = ({}, {})
 
     @cached_property
     def _directory(self) -> Path:
@@ -76,9 +77,13 @@ class Library:
             self._seen = changed, self._read()
         return self._seen[1]
 
-    def summaries(self) -> dict[str, str]:
-        """Name to summary and parameters, for completion."""
-        return {name: f"{q.summary} {q.takes}".rstrip() for name, q in self.all().items()}
+    def summaries(self) -> Mapping[str, str]:
+        """Name to summary and parameters, for completion; asked for at every key."""
+        queries = self.all()
+        if self._summed[0] is not queries:
+            found = {name: f"{q.summary} {q.takes}".rstrip() for name, q in queries.items()}
+            self._summed = queries, found
+        return self._summed[1]
 
     def get(self, name: str) -> Query:
         """CommandError, with the nearest one, where there is none of that name."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nshell.shell.kinds import Candidate
 from nshell.shell.sqlcompletion import literals, offers
-from nshell.shell.sqlcompletion.place import Place, place_in
+from nshell.shell.sqlcompletion.place import place_in
 from nshell.shell.sqlcompletion.scopes import Reader, Scope
 from nshell.shell.sqlcompletion.tree import statement_at
 from nshell.shell.sqltext import tokens
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from nshell.shell.kinds import World
     from nshell.shell.sqlcompletion.offers import Offer
+    from nshell.shell.sqlcompletion.wanted import Place
 
 _WORD_BEFORE = re.compile(r"[^\W\d]\w*\Z")
 _WORD_AFTER = re.compile(r"\w*")
@@ -40,7 +41,8 @@ def complete_sql(text: str, world: World, *, after: str = "") -> list[Candidate]
     rest = _WORD_AFTER.match(after)
     rest_of_word = rest[0] if rest else ""
     scope, at = _scope(text[: len(text) - len(word)], after[len(rest_of_word) :], world)
-    found = _at(place_in(scope, at), word, scope, world)
+    small = (word or text.lstrip())[:1].islower()
+    found = _at(place_in(scope, at), word, scope, world, small=small)
     return [
         Candidate(offer.text, offer.meta, replaces=len(word), fitted=True)
         for offer in found
@@ -54,7 +56,7 @@ def _scope(before: str, after: str, world: World) -> tuple[Scope, int]:
     return Reader(world).scope(root, at), at
 
 
-def _at(place: Place, word: str, scope: Scope, world: World) -> list[Offer]:
+def _at(place: Place, word: str, scope: Scope, world: World, *, small: bool) -> list[Offer]:
     if place.qualifier is not None:
         source = scope.source(place.qualifier)
         return offers.fitting(word, offers.columns_of(source, world)) if source else []
@@ -71,7 +73,8 @@ def _at(place: Place, word: str, scope: Scope, world: World) -> list[Offer]:
     if place.operand:
         found += [offers.columns(scope, world), offers.aliases(scope)]
         found.append(offers.functions(world, word, aggregates=place.aggregates))
-    found.append(offers.keywords((*place.keywords, *(place.more if word else ()))))
+    more = place.more if word else ()
+    found.append(offers.keywords((*place.keywords, *more), small=small))
     return offers.fitting(word, (offer for some in found for offer in some))
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nshell.shell.kinds import World
-    from nshell.shell.sqlcompletion.place import Compared
     from nshell.shell.sqlcompletion.scopes import Scope
+    from nshell.shell.sqlcompletion.wanted import Compared
 
 _MANY = 20
 """Values; of more than that only those that came up again are of use."""
@@ -97,7 +97,8 @@ def written(value: object, *, as_text: bool = False) -> str:
 def within(typed: str, offers: Sequence[Offer]) -> list[Offer]:
     """Texts for a literal that is being typed."""
     texts = (offer for offer in offers if offer.text.startswith("'"))
-    return matching(typed.replace("''", "'"), texts, key=_body)
+    # Of a pattern: what stands behind its first %.
+    return matching(typed.replace("''", "'").lstrip("%"), texts, key=_body)
 
 
 def _body(offer: Offer) -> str:

@@ -63,9 +63,10 @@ def quoted(name: str) -> str:
     return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
-def keywords(words: Iterable[str]) -> Iterator[Offer]:
+def keywords(words: Iterable[str], *, small: bool) -> Iterator[Offer]:
+    """In the letters that are typed: small ones, or capitals."""
     for word in dict.fromkeys(words):
-        yield Offer(word, "keyword", loose=False)
+        yield Offer(word.lower() if small else word, "keyword", loose=False)
 
 
 def tables(scope: Scope, world: World) -> Iterator[Offer]:

@@ -2,54 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from nshell.shell.sqlcompletion import words
+from nshell.shell.sqlcompletion.expression import column_at, ends_operand, in_expression
 from nshell.shell.sqlcompletion.tree import Group, Item, name_of
+from nshell.shell.sqlcompletion.wanted import NOTHING, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nshell.shell.sqlcompletion.scopes import Scope
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """A column whose value is wanted, and those in the list already."""
-
-    qualifier: str
-    column: str
-    taken: tuple[str, ...] = ()
-    """As written."""
-    pattern: bool = False
-    """It is a text to compare with, whatever the column holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What may stand there."""
-
-    tables: bool = False
-    operand: bool = False
-    """A column, a function, a value."""
-    qualifier: str | None = None
-    """A column of this source, which a dot follows."""
-    compared: Compared | None = None
-    joining: bool = False
-    """Right behind ON."""
-    common: bool = False
-    """A column of both sides of a join."""
-    keywords: Sequence[str] = field(default=())
-    more: Sequence[str] = ()
-    """Keywords that are right there, and seldom meant: offered once one is typed."""
-    aggregates: bool = True
-    """Functions over rows may be called."""
-    outputs: bool = False
-    """A name that the query itself gives to what it selects."""
-
-
-NOTHING: Final = Place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +43,7 @@ def place_in(scope: Scope, at: int) -> Place:
         found = rule(here)
         if found is not None:
             return found
-    return _in_expression(here.before, _clause(here.before) if in_query else "")
+    return in_expression(here.before, _clause(here.before) if in_query else "")
 
 
 def _qualified(here: _Here) -> Place | None:
@@ -127,7 +91,7 @@ def _new_name(here: _Here) -> Place | None:
 
 
 def _behind_table(here: _Here) -> Place | None:
-    if _clause(here.before) != "FROM" or not _ends_operand(here.before):
+    if _clause(here.before) != "FROM" or not ends_operand(here.before):
         return None
     joined = next((i.word for i in reversed(here.before) if i.word in ("FROM", "JOIN")), "")
     on = ("ON", "USING") if joined == "JOIN" else ()
@@ -136,7 +100,7 @@ def _behind_table(here: _Here) -> Place | None:
 
 def _numbers(here: _Here) -> Place | None:
     counted = _clause(here.before) in ("LIMIT", "VALUES")
-    return NOTHING if counted and not _ends_operand(here.before) else None
+    return NOTHING if counted and not ends_operand(here.before) else None
 
 
 def _joining(here: _Here) -> Place | None:
@@ -158,7 +122,7 @@ def _in_list(here: _Here) -> Place | None:
         i -= 1
     taken = tuple(item.text for item in group.items if item.kind in ("string", "number"))
     first = () if here.before else ("SELECT",)
-    return Place(compared=_column_at(around, i, taken=taken), keywords=first)
+    return Place(compared=column_at(around, i, taken=taken), keywords=first)
 
 
 def _subquery(here: _Here) -> Place | None:
@@ -184,7 +148,7 @@ def _window(here: _Here) -> Place | None:
         return Place(keywords=("PARTITION BY", "ORDER BY"))
     if here.last.word in words.FOLLOWS:
         return Place(keywords=words.FOLLOWS[here.last.word])
-    if not _ends_operand(here.before):
+    if not ends_operand(here.before):
         return Place(operand=True, keywords=words.OPERANDS)
     ordered = any(item.word == "ORDER" for item in here.before)
     return Place(keywords=("DESC", "ASC") if ordered else ("ORDER BY",))
@@ -209,7 +173,7 @@ def _first_in_brackets(here: _Here) -> Place | None:
 
 
 def _cast(here: _Here) -> Place | None:
-    return Place(keywords=("AS",)) if here.opener == "CAST" and _ends_operand(here.before) else None
+    return Place(keywords=("AS",)) if here.opener == "CAST" and ends_operand(here.before) else None
 
 
 _Rule: TypeAlias = "Callable[[_Here], Place | None]"
@@ -241,112 +205,3 @@ def _clause(before: Sequence[Item]) -> str:
         if item.word in words.JOINING:
             return "FROM"
     return ""
-
-
-def _ends_operand(before: Sequence[Item]) -> bool:
-    """Whether the last thing there is one, so that no other may follow."""
-    last = before[-1]
-    if last.kind == "operator":
-        # SELECT * is one, 2 * is not.
-        return last.text == "*" and (
-            len(before) < 2 or before[-2].word in ("SELECT", "DISTINCT", "ALL")
-            or before[-2].text in (",", ".")
-        )  # fmt: skip
-    return last.word not in words.ASKS
-
-
-def _in_expression(before: Sequence[Item], clause: str) -> Place:
-    if not _ends_operand(before):
-        return _operand(before, clause)
-    following = words.AFTER.get(clause, ())
-    if clause in ("LIMIT", "VALUES"):
-        return Place(keywords=following)
-    cases = _open_cases(before)
-    if cases:
-        return Place(keywords=_within_case(before), more=("AND", "OR", *words.COMPARISONS))
-    if _is_compared(before):
-        return Place(keywords=following, more=("AND", "OR", *words.COMPARISONS))
-    if clause in ("SELECT", "GROUP", "ORDER"):
-        window = ("OVER", "FILTER") if isinstance(before[-1], Group) else ()
-        return Place(keywords=following, more=(*window, "AND", "OR", *words.COMPARISONS))
-    return Place(keywords=(*words.COMPARISONS, *following), more=("AND", "OR"))
-
-
-def _operand(before: Sequence[Item], clause: str) -> Place:
-    last = before[-1]
-    keywords: tuple[str, ...] = words.OPERANDS
-    if last.word == "SELECT":
-        keywords = ("DISTINCT", *keywords)
-    elif last.word == "IS":
-        keywords = ("NULL", "NOT NULL", "NOT", "DISTINCT FROM")
-    elif last.word == "NOT" and len(before) > 1 and before[-2].word == "IS":
-        keywords = ("NULL",)
-    elif last.word == "NOT" and len(before) > 1 and _ends_operand(before[:-1]):
-        return Place(keywords=("IN", "LIKE", "BETWEEN", "GLOB", "NULL"))
-    elif last.word == "IN":
-        return Place(keywords=("(SELECT",))
-    if _open_cases(before):
-        keywords = (*_within_case(before), *keywords)
-    compared = _compared(before)
-    if last.word == "IS":
-        return Place(keywords=keywords, compared=compared)
-    return Place(
-        operand=True,
-        compared=compared,
-        keywords=keywords,
-        aggregates=clause not in ("WHERE", "ON", "GROUP"),
-        outputs=clause in ("GROUP", "HAVING", "ORDER"),
-    )
-
-
-def _open_cases(before: Sequence[Item]) -> int:
-    found = [item.word for item in before]
-    return found.count("CASE") - found.count("END")
-
-
-def _within_case(before: Sequence[Item]) -> tuple[str, ...]:
-    last = next(i.word for i in reversed(before) if i.word in ("CASE", "WHEN", "THEN", "ELSE"))
-    if before[-1].word == "CASE":
-        return ("WHEN",)
-    if before[-1].word == last:
-        return ()
-    return {"CASE": ("WHEN",), "WHEN": ("THEN",), "THEN": ("WHEN", "ELSE", "END")}.get(
-        last, ("END",)
-    )
-
-
-def _is_compared(before: Sequence[Item]) -> bool:
-    """Whether the last operand stands behind a comparison."""
-    i = len(before) - 1
-    while i > 1 and before[i - 1].text == ".":
-        i -= 2
-    operator = before[i - 1]
-    return i > 0 and (operator.text in _COMPARING or operator.word in words.COMPARES | {"IN"})
-
-
-_COMPARING: Final = frozenset({"=", "==", "!=", "<>", "<", ">", "<=", ">="})
-
-
-def _compared(before: Sequence[Item]) -> Compared | None:
-    """The column that what comes is compared with."""
-    i = len(before) - 1
-    operator = before[i]
-    if operator.text not in words.COMPARES and operator.word not in words.COMPARES:
-        return None
-    pattern = operator.word in ("LIKE", "GLOB")
-    if operator.word == "NOT" and (i == 0 or before[i - 1].word != "IS"):
-        return None
-    while i > 0 and before[i].word in words.COMPARES:
-        i -= 1
-    if operator.kind == "operator":
-        i -= 1
-    return _column_at(before, i, pattern=pattern)
-
-
-def _column_at(
-    items: Sequence[Item], i: int, *, taken: tuple[str, ...] = (), pattern: bool = False
-) -> Compared | None:
-    if i < 0 or not name_of(items[i]) or items[i].word in words.KEYWORDS:
-        return None
-    dotted = i > 1 and items[i - 1].text == "."
-    return Compared(name_of(items[i - 2]) if dotted else "", name_of(items[i]), taken, pattern)

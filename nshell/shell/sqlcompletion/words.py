@@ -68,6 +68,7 @@ FOLLOWS: Final = {
     "UNION": ("ALL", "SELECT"), "EXCEPT": ("SELECT",), "INTERSECT": ("SELECT",),
     "EXPLAIN": ("QUERY PLAN", "SELECT"), "QUERY": ("PLAN",), "PLAN": ("SELECT", "WITH"),
     "WITH": ("RECURSIVE",), "NULLS": ("LAST", "FIRST"), "MATERIALIZED": (),
+    "DESC": ("LIMIT", "NULLS LAST", "NULLS FIRST"), "ASC": ("LIMIT", "NULLS LAST", "NULLS FIRST"),
     "OVER": ("(PARTITION BY", "(ORDER BY"), "VALUES": (), "FILTER": ("(WHERE",),
 }  # fmt: skip
 """What alone may follow a word."""

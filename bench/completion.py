@@ -14,10 +14,10 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from nshell.shell.commands import build_registry
-from nshell.shell.completer import ShellCompleter
-from nshell.shell.highlight import ShellLexer
+from nshell.shell.completion.completer import ShellCompleter
+from nshell.shell.completion.seen import ColumnValues, Ends, Names
 from nshell.shell.kinds import World
-from nshell.shell.seen import ColumnValues, Ends, Names
+from nshell.shell.prompt.highlight import ShellLexer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

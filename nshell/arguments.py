@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ORDER = "nshell.order"
 FORMATS = ("table", "json", "csv", "markdown", "vertical")
-"""Those of nshell.shell.render, which takes its time to import."""
+"""Those of nshell.shell.output.render, which takes its time to import."""
 
 
 class Size(click.ParamType[int]):

@@ -155,7 +155,7 @@ def _sessions(api: Api, namespace: str | None, format_: str) -> int:
 
     from nshell.cluster.sessions import COLUMNS, look, record, row
     from nshell.shell.batch import say
-    from nshell.shell.render import render
+    from nshell.shell.output.render import render
 
     there, now = asyncio.run(look(api, namespace)), time.time()
     if format_ == "json":
@@ -275,7 +275,7 @@ async def _copied(api: Api, session: Any, targets: Iterable[Path]) -> None:
     from contextlib import aclosing
 
     from nshell.cluster.sessions import reached
-    from nshell.shell.outfile import OutFile
+    from nshell.shell.output.outfile import OutFile
     from nshell.shell.units import human_bytes, plural
 
     async with reached(api, session) as client:

@@ -25,7 +25,7 @@ from nshell.configured import settings_of
 from nshell.hosts import cluster_host, local_host, refuse_of_other_mode
 from nshell.netobservcli import rules, values
 from nshell.netobservcli.helptext import EPILOGS, write_sections
-from nshell.netobservcli.reading import Option, Reader, fold
+from nshell.netobservcli.reading import COPY, Option, Reader, fold
 from nshell.netobservcli.types import Interfaces, NodeSelector, Words
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _ALIASES = {
 }  # fmt: skip
 
 
-_COPY = Words(("true", "false", "prompt"), case_sensitive=False)
+_COPY = Words(COPY, case_sensitive=False)
 _LEVEL = Words(values.LEVELS, case_sensitive=False)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nshell.shell.errors import CommandError
-from nshell.shell.outfile import OutFile
+from nshell.shell.output.outfile import OutFile
 from nshell.shell.units import human_bytes, plural
 
 if TYPE_CHECKING:

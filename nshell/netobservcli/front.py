@@ -127,7 +127,7 @@ class CaptureFront:
                     return f"{error}"
 
     async def _draw(self, session: Session, end: Callable[[str], None]) -> None:
-        from nshell.shell.look import look  # noqa: PLC0415 - scripts do without
+        from nshell.shell.prompt.look import look  # noqa: PLC0415 - scripts do without
         from nshell.shell.stderr import stderr_aside  # noqa: PLC0415
         from nshell.shell.view import view  # noqa: PLC0415
 

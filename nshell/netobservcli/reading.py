@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 BOOLEANS = {"true": True, "false": False}
+COPY = ("true", "false", "prompt")
+"""Of --copy, which alone is true."""
 OR = "or"
 _PROTOCOL_PORT = re.compile(r"([A-Za-z]\w*),([\w-]+)")
 _SQL = "`netobserv shell` asks the rows in SQL"
@@ -125,6 +127,9 @@ class Reader:
                 value, equals, at = words[at], " ", at + 1
             self._flag(option, value if equals else "true")
             return at
+        following = words[at].lower() if at < len(words) else ""
+        if not equals and fold(option.spelled) == "copy" and following not in COPY:
+            value, equals = "true", "="
         if not equals:
             if at == len(words) or words[at].startswith("--"):
                 raise WordError(f"{option.spelled} needs a value: {option.spelled}=VALUE")

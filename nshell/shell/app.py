@@ -122,7 +122,7 @@ def _front(options: ShellOptions) -> Front:
         from nshell.shell.plain import PlainFront  # noqa: PLC0415 - seldom needed
 
         return PlainFront(options.startup)
-    from nshell.shell.prompt import PromptFront  # noqa: PLC0415 - scripts do without
+    from nshell.shell.prompt.front import PromptFront  # noqa: PLC0415 - scripts do without
 
     return PromptFront(options.settings, options.startup)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nshell.shell.interrupts import Interrupts
+from nshell.shell.output.recall import Recall
 from nshell.shell.queries import Library
-from nshell.shell.recall import Recall
 from nshell.shell.watch.alerts import Alerts
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from nshell.shell.errors import Failure
 from nshell.shell.escape import escape
 from nshell.shell.interactive import converse, on_interrupt
 from nshell.shell.lines import LineReader
+from nshell.shell.output.screen import dumb_screen
+from nshell.shell.prompt.welcome import HINT, first_time
 from nshell.shell.runner import Runner
-from nshell.shell.screen import dumb_screen
 from nshell.shell.script import is_finished
 from nshell.shell.startup import Startup
-from nshell.shell.welcome import HINT, first_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from nshell.shell.errors import CommandError, Failure
 from nshell.shell.escape import escape_block
-from nshell.shell.reports import render_report
-from nshell.shell.results import Results
+from nshell.shell.output.reports import render_report
+from nshell.shell.output.results import Results
 from nshell.shell.script import split_script
 from nshell.shell.sqltext import without_mark
 from nshell.shell.takeover import Takeover
@@ -23,7 +23,7 @@ from nshell.shell.values import Answer, Notice, Quit, Report, Result, Source, Ta
 if TYPE_CHECKING:
     from nshell.shell.context import Context
     from nshell.shell.interrupts import Interrupts
-    from nshell.shell.screen import Screen
+    from nshell.shell.output.screen import Screen
 
 _DEPTH = 16
 """Files that may source one another."""

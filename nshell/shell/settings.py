@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nshell.shell.errors import CommandError, did_you_mean
 from nshell.shell.kinds import Candidate, Fragment, Kind, World
-from nshell.shell.render import FORMATS
+from nshell.shell.output.render import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nshell.shell.look import Look
+    from nshell.shell.prompt.look import Look
     from nshell.shell.runner import Output
 
 

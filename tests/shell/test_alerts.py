@@ -13,9 +13,9 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from nshell.shell.cells import Cells
 from nshell.shell.errors import Failure
-from nshell.shell.look import look
+from nshell.shell.output.cells import Cells
+from nshell.shell.prompt.look import look
 from nshell.shell.runner import Runner
 from nshell.shell.watch.alerts import (
     FIRING_SECONDS,

@@ -10,7 +10,7 @@ import pytest
 from nshell.proto import session_pb2 as pb
 from nshell.shell.errors import SessionLost
 from nshell.shell.notices import Event, Limiter, LossMeter, events
-from nshell.shell.toolbar import toolbar
+from nshell.shell.prompt.toolbar import toolbar
 from nshell.tasks import Tasks, first_of
 
 if TYPE_CHECKING:

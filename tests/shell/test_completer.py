@@ -15,7 +15,7 @@ from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from nshell.shell.commands import build_registry
-from nshell.shell.completer import ShellCompleter, Worlds
+from nshell.shell.completion.completer import ShellCompleter, Worlds
 from nshell.shell.kinds import World
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nshell.config import TABLES, load
-from nshell.shell.helppages import config_page
-from nshell.shell.history import MOST_ENTRIES
+from nshell.shell.help.pages import config_page
+from nshell.shell.prompt.history import MOST_ENTRIES
 from nshell.shell.settings import CHOICES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"

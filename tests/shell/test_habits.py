@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nshell.shell.exits import Exit
-from nshell.shell.welcome import HINT
+from nshell.shell.prompt.welcome import HINT
 from tests.terminal import Terminal
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from nshell.collector.query.functions import Functions
 from nshell.filters import PREDICATES
 from nshell.shell.commands import build_registry
 from nshell.shell.errors import CommandError, Failure
-from nshell.shell.helppages import FUNCTIONS, SQL_EXAMPLES, keys_page
-from nshell.shell.helptext import PAGES, SEE_ALSO, TOPICS, about, overview
+from nshell.shell.help.pages import FUNCTIONS, SQL_EXAMPLES, keys_page
+from nshell.shell.help.text import PAGES, SEE_ALSO, TOPICS, about, overview
 from nshell.shell.kinds import World
-from nshell.shell.welcome import HINT
+from nshell.shell.prompt.welcome import HINT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ from prompt_toolkit.document import Document
 from nshell.collector import schema
 from nshell.collector.views import VIEWS
 from nshell.shell.commands import build_registry
-from nshell.shell.highlight import ShellLexer
 from nshell.shell.kinds import World
+from nshell.shell.prompt.highlight import ShellLexer
 
 if TYPE_CHECKING:
     from nshell.collector.relations import View

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nshell.shell import history as kept
-from nshell.shell.history import is_kept, latest, open_history
+from nshell.shell.prompt import history as kept
+from nshell.shell.prompt.history import is_kept, latest, open_history
 
 
 def test_it_is_private_and_forgets_lines_that_begin_with_a_space(tmp_path: Path) -> None:

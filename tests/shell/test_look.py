@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prompt_toolkit.output import ColorDepth
 
-from nshell.shell.look import PALETTES, background, look, styles
+from nshell.shell.prompt.look import PALETTES, background, look, styles
 
 ROOT = Path(__file__).parents[2]
 ONES = {"dark": ["#000000", "#1e1e1e", "#282c34"], "light": ["#ffffff", "#fdf6e3"],

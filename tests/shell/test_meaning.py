@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nshell.collector import schema
-from nshell.shell.cells import Cells
-from nshell.shell.meaning import reader
+from nshell.shell.output.cells import Cells
+from nshell.shell.output.meaning import reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

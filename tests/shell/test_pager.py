@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nshell.shell.errors import Failure
-from nshell.shell.look import look
+from nshell.shell.output.screen import Screen
+from nshell.shell.prompt.look import look
 from nshell.shell.runner import Runner
-from nshell.shell.screen import Screen
 from nshell.tasks import Tasks
 from tests.shell.conftest import Recorded
 from tests.shell.processes import child

@@ -14,8 +14,8 @@ from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from nshell.shell.commands import build_registry
-from nshell.shell.completer import ShellCompleter, world_of
-from nshell.shell.keys import build_keys
+from nshell.shell.completion.completer import ShellCompleter, world_of
+from nshell.shell.prompt.keys import build_keys
 from tests.shell.fake_session import FakeSession
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from nshell.collector.query.functions import Functions
 from nshell.collector.query.sql import LockedReader
 from nshell.shell.errors import CommandError, Failure
+from nshell.shell.output.render import render
 from nshell.shell.queries import Library, parameters
 from nshell.shell.queries.builtin import BUILT_IN
-from nshell.shell.render import render
 from tests.shell.querystore import make_store
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from nshell.filters import PREDICATES
 from nshell.shell.commands import build_registry
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
 from nshell.shell.errors import CommandError
-from nshell.shell.helptext import about, overview
+from nshell.shell.help.text import about, overview
 from nshell.shell.kinds import Number, World
 from nshell.shell.registry import Registry
 from nshell.shell.values import Result  # noqa: TC001 - the same

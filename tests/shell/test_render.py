@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nshell import arguments
-from nshell.shell.cells import Cells, faint, unmarked
-from nshell.shell.render import FORMATS, format_named, render, unique, width
+from nshell.shell.output.cells import Cells, faint, unmarked
+from nshell.shell.output.render import FORMATS, format_named, render, unique, width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nshell.shell.errors import Failure
-from nshell.shell.pager import environment, find_pager
-from nshell.shell.recall import KEPT_ROWS
-from nshell.shell.reports import render_report
+from nshell.shell.output.pager import environment, find_pager
+from nshell.shell.output.recall import KEPT_ROWS
+from nshell.shell.output.reports import render_report
+from nshell.shell.output.screen import Screen
 from nshell.shell.runner import Runner
-from nshell.shell.screen import Screen
 from nshell.shell.values import Report, Table
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nshell.shell.completion.seen import ColumnValues
+from nshell.shell.completion.sql import complete_sql
 from nshell.shell.kinds import World
-from nshell.shell.seen import ColumnValues
-from nshell.shell.sqlcompletion import complete_sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

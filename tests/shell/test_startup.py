@@ -57,5 +57,5 @@ def test_nothing_heavy_is_imported_before_the_prompt_is_drawn(tmp_path: Path) ->
         terminal.wait_until(report.exists, "the first drawing")
         assert terminal.wait_end() == Exit.INTERRUPTED
     loaded = json.loads(report.read_text())
-    assert "nshell.shell.prompt" in loaded
+    assert "nshell.shell.prompt.front" in loaded
     assert not [name for name in HEAVY if name in loaded]

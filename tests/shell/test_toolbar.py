@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcswidth
 
-from nshell.shell.toolbar import of_the_shell, toolbar
+from nshell.shell.prompt.toolbar import of_the_shell, toolbar
 from tests.shell.fake_session import FakeSession
 
 

@@ -13,17 +13,17 @@ from nshell.collector import schema
 from nshell.collector.query.functions import Functions
 from nshell.collector.views import VIEWS
 from nshell.shell.commands import build_registry
+from nshell.shell.completion.known import Known
+from nshell.shell.completion.seen import OF_PREDICATE, ColumnValues, Ends
 from nshell.shell.errors import CommandError
 from nshell.shell.kinds import World
-from nshell.shell.known import Known
-from nshell.shell.seen import OF_PREDICATE, ColumnValues, Ends
 from tests.shell.fake_session import FakeSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nshell.shell.completion.seen import Question
     from nshell.shell.kinds import Candidate
-    from nshell.shell.seen import Question
 
 FLOWS = """
 INSERT INTO flow (SrcAddr, DstAddr, SrcPort, DstPort, Proto, Bytes, Interface,

@@ -10,7 +10,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from nshell.shell.errors import Failure, SessionLost
-from nshell.shell.look import look
+from nshell.shell.prompt.look import look
 from nshell.shell.view import view
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcswidth
 
-from nshell.shell.cells import Cells
 from nshell.shell.commands import build_registry
 from nshell.shell.errors import CommandError
 from nshell.shell.kinds import World
+from nshell.shell.output.cells import Cells
 from nshell.shell.watch.asking import Ran, due
 from nshell.shell.watch.follow import HISTORY, Frame, compare
 from nshell.shell.watch.screen import Screen

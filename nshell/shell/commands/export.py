@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
 from nshell.shell.errors import CommandError
-from nshell.shell.filekinds import File
 from nshell.shell.kinds import Sql, Where
-from nshell.shell.outfile import OutFile
-from nshell.shell.render import format_named
+from nshell.shell.kinds.files import File
+from nshell.shell.output.outfile import OutFile
+from nshell.shell.output.render import format_named
 from nshell.shell.units import human_bytes, plural
 from nshell.shell.values import Notice, Result
 

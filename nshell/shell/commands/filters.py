@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from nshell.filters import parse_rule
 from nshell.shell.commands.acks import applied
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
-from nshell.shell.filterkinds import FilterId, FilterIds, FilterWords
+from nshell.shell.kinds.filters import FilterId, FilterIds, FilterWords
 from nshell.shell.units import brief, plural
 from nshell.shell.values import Result, Table
 

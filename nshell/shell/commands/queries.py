@@ -8,9 +8,9 @@ from nshell.shell.commands.query import ask
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
 from nshell.shell.errors import CommandError
 from nshell.shell.kinds import Choice
-from nshell.shell.querykinds import NewName, QueryName, RunWords, Saved
-from nshell.shell.recall import KEPT_ROWS
-from nshell.shell.render import FORMATS
+from nshell.shell.kinds.queries import NewName, QueryName, RunWords, Saved
+from nshell.shell.output.recall import KEPT_ROWS
+from nshell.shell.output.render import FORMATS
 from nshell.shell.values import Notice, Result, Row, Table, Text
 
 if TYPE_CHECKING:

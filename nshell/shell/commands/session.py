@@ -7,14 +7,14 @@ import re
 import time
 from typing import TYPE_CHECKING, Annotated
 
-from nshell.shell import helptext
 from nshell.shell.commands.acks import applied
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
 from nshell.shell.errors import CommandError
 from nshell.shell.escape import escape
-from nshell.shell.filekinds import File
-from nshell.shell.helpkinds import HelpTopic
+from nshell.shell.help import text as helptext
 from nshell.shell.kinds import Duration, Pattern, UntilSql
+from nshell.shell.kinds.files import File
+from nshell.shell.kinds.help import HelpTopic
 from nshell.shell.settings import DNS_PORT, Setting, SettingWords, give, words_of
 from nshell.shell.statustext import agent_rows, status_text
 from nshell.shell.units import parse_duration, plural
@@ -226,7 +226,7 @@ async def help_(ctx: Context, command: Annotated[str | None, HelpTopic()] = None
 
 
 async def _page(ctx: Context, name: str) -> str:
-    from nshell.shell import helppages  # noqa: PLC0415 - only when asked for
+    from nshell.shell.help import pages as helppages  # noqa: PLC0415 - only when asked for
 
     if name == "keys":
         return helppages.keys_page()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nshell.shell.escape import escape
-from nshell.shell.toolbar import toolbar
+from nshell.shell.prompt.toolbar import toolbar
 from nshell.shell.units import plural
 from nshell.shell.view.chart import Chart, draw_chart
 from nshell.shell.view.choices import Menu

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
     from nshell.shell.context import Context
-    from nshell.shell.look import Look
+    from nshell.shell.prompt.look import Look
     from nshell.shell.runner import Output
     from nshell.shell.view.actions import Action
     from nshell.shell.view.rows import Row

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nshell.shell import sqltext
-from nshell.shell.cells import Cells
 from nshell.shell.errors import CommandError, SessionLost, Unconnected
 from nshell.shell.escape import escape
+from nshell.shell.output.cells import Cells
 from nshell.shell.units import brief, plural
 from nshell.shell.watch.asking import MOST_ROWS, ask
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from nshell.shell.cells import is_numeric
+from nshell.shell.output.cells import is_numeric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

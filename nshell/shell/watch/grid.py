@@ -18,7 +18,7 @@ from nshell.shell.watch.spark import sparkline
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nshell.shell.cells import Cells
+    from nshell.shell.output.cells import Cells
     from nshell.shell.watch.follow import Followed, Frame
     from nshell.shell.watch.spark import Marks
 

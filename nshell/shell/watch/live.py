@@ -9,11 +9,11 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from nshell.shell.cells import EXACT, Cells
 from nshell.shell.errors import CommandError, SessionLost
 from nshell.shell.escape import escape
-from nshell.shell.render import render
-from nshell.shell.screen import dumb_screen
+from nshell.shell.output.cells import EXACT, Cells
+from nshell.shell.output.render import render
+from nshell.shell.output.screen import dumb_screen
 from nshell.shell.takeover import Takeover
 from nshell.shell.units import human_ms, plural
 from nshell.shell.watch.asking import ask, due, unless
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.output import Output as Terminal
 
     from nshell.shell.context import Context
-    from nshell.shell.look import Look
+    from nshell.shell.prompt.look import Look
     from nshell.shell.runner import Output
     from nshell.shell.watch.asking import Ran
     from nshell.shell.watch.words import Watching

@@ -17,7 +17,7 @@ from nshell.shell.watch.grid import Grid, Line, cut
 from nshell.shell.watch.words import next_interval, show_interval
 
 if TYPE_CHECKING:
-    from nshell.shell.cells import Cells
+    from nshell.shell.output.cells import Cells
     from nshell.shell.watch.asking import Ran
     from nshell.shell.watch.follow import Frame
     from nshell.shell.watch.spark import Marks

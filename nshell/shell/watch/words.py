@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nshell.shell import sqltext
 from nshell.shell.errors import CommandError, did_you_mean
 from nshell.shell.kinds import Candidate, Fragment, Kind, Sql
-from nshell.shell.querykinds import RunWords
+from nshell.shell.kinds.queries import RunWords
 from nshell.shell.units import parse_duration
 
 if TYPE_CHECKING:

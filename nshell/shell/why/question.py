@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
-from nshell.shell import seen as seen_so_far
+from nshell.shell.completion import seen as seen_so_far
+from nshell.shell.completion.matching import matching
 from nshell.shell.errors import CommandError
 from nshell.shell.kinds import Candidate, Duration, Fragment, Kind, World
-from nshell.shell.matching import matching
 from nshell.shell.why.naming import ClusterName, parse_cluster_name
 
 if TYPE_CHECKING:

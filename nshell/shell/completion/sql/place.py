@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from nshell.shell.sqlcompletion import words
-from nshell.shell.sqlcompletion.expression import column_at, ends_operand, in_expression
-from nshell.shell.sqlcompletion.tree import Group, Item, name_of
-from nshell.shell.sqlcompletion.wanted import NOTHING, Place
+from nshell.shell.completion.sql import words
+from nshell.shell.completion.sql.expression import column_at, ends_operand, in_expression
+from nshell.shell.completion.sql.tree import Group, Item, name_of
+from nshell.shell.completion.sql.wanted import NOTHING, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nshell.shell.sqlcompletion.scopes import Scope
+    from nshell.shell.completion.sql.scopes import Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from nshell.shell.sqlcompletion.scopes import Reader, is_source, output_alias, selected
-from nshell.shell.sqlcompletion.tree import Group, Item, name_of, read, split_at_commas
-from nshell.shell.sqlcompletion.words import ASKS, CLAUSES, COMPOUND, JOINING, KEYWORDS
+from nshell.shell.completion.sql.scopes import Reader, is_source, output_alias, selected
+from nshell.shell.completion.sql.tree import Group, Item, name_of, read, split_at_commas
+from nshell.shell.completion.sql.words import ASKS, CLAUSES, COMPOUND, JOINING, KEYWORDS
 from nshell.shell.sqltext import Token, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from nshell.shell.completion.sql.scopes import Columns, Core, Query, Source
     from nshell.shell.kinds import World
-    from nshell.shell.sqlcompletion.scopes import Columns, Core, Query, Source
 
 _ALWAYS = frozenset({"rowid", "_rowid_", "oid"})
 _NAMING = frozenset({"AS", "OVER", "COLLATE", "WINDOW"})

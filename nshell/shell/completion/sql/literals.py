@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from nshell.shell.matching import matching
-from nshell.shell.seen import ColumnValues, noted, numbered
-from nshell.shell.sqlcompletion.offers import Offer
+from nshell.shell.completion.matching import matching
+from nshell.shell.completion.seen import ColumnValues, noted, numbered
+from nshell.shell.completion.sql.offers import Offer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nshell.shell.completion.sql.scopes import Scope
+    from nshell.shell.completion.sql.wanted import Compared
     from nshell.shell.kinds import World
-    from nshell.shell.sqlcompletion.scopes import Scope
-    from nshell.shell.sqlcompletion.wanted import Compared
 
 _MANY = 20
 """Values; of more than that only those that came up again are of use."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nshell.shell.escape import escape
-from nshell.shell.meaning import readable, reader
+from nshell.shell.output.meaning import readable, reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nshell.filters import PREDICATES, FilterError, parse_rule
+from nshell.shell.completion.matching import matching
+from nshell.shell.completion.seen import of_predicate
 from nshell.shell.errors import CommandError, did_you_mean
 from nshell.shell.kinds import Candidate, Kind
-from nshell.shell.matching import matching
-from nshell.shell.seen import of_predicate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

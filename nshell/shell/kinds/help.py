@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nshell.filters import PREDICATES
-from nshell.shell.helptext import PAGES
+from nshell.shell.help.text import PAGES
 from nshell.shell.kinds import Candidate, CommandName, Fragment, World
 
 if TYPE_CHECKING:

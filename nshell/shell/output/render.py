@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, ClassVar
 from tabulate import tabulate
 from wcwidth import wcswidth
 
-from nshell.shell.cells import EXACT, Cells, is_numeric, unmarked
 from nshell.shell.escape import escape
+from nshell.shell.output.cells import EXACT, Cells, is_numeric, unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,17 +8,17 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from nshell.shell.cells import Cells
-from nshell.shell.render import Format, format_named, width
+from nshell.shell.output.cells import Cells
+from nshell.shell.output.render import Format, format_named, width
 from nshell.shell.units import human_ms, plural
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 
     from nshell.shell.context import Context
-    from nshell.shell.pager import Command
+    from nshell.shell.output.pager import Command
+    from nshell.shell.output.screen import Screen
     from nshell.shell.runner import Output
-    from nshell.shell.screen import Screen
     from nshell.shell.values import Answer, Row, Table
 
 P = ParamSpec("P")
@@ -154,7 +154,7 @@ class Results:
             return None
         if self._screen.size() is None:
             return None
-        from nshell.shell.pager import find_pager  # noqa: PLC0415 - with the first result
+        from nshell.shell.output.pager import find_pager  # noqa: PLC0415 - with the first result
 
         return find_pager(os.environ)
 
@@ -177,7 +177,7 @@ class Results:
         return ""
 
     async def _page(self, pager: Command, text: AsyncIterator[str], *, wrap: bool) -> str:
-        from nshell.shell.pager import Paging  # noqa: PLC0415 - with the first long result
+        from nshell.shell.output.pager import Paging  # noqa: PLC0415 - with the first long result
 
         paging = Paging(pager, text, wrap=wrap, interrupts=self._ctx.interrupts)
         try:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from nshell.shell.sqlcompletion import words
-from nshell.shell.sqlcompletion.tree import Group, Item, name_of
-from nshell.shell.sqlcompletion.wanted import Compared, Place
+from nshell.shell.completion.sql import words
+from nshell.shell.completion.sql.tree import Group, Item, name_of
+from nshell.shell.completion.sql.wanted import Compared, Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

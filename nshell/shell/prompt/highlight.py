@@ -116,7 +116,7 @@ class ShellLexer(Lexer):
 
     def _sql(self, text: str, world: World, *, start: int = 0, behind: str = "") -> Painted:
         """A statement from some place on; `behind`: what it stands behind, unseen."""
-        from nshell.shell.sqlcompletion.check import unknown_names  # noqa: PLC0415 - the same
+        from nshell.shell.completion.sql.check import unknown_names  # noqa: PLC0415 - the same
 
         shift = start - len(behind)
         whole = behind + text[start:]
@@ -137,7 +137,7 @@ class ShellLexer(Lexer):
         return Painted(spans, wrong)
 
     def _tokens(self, sql: str) -> Iterator[Span]:
-        from nshell.shell.sqlcompletion.words import KEYWORDS  # noqa: PLC0415 - with the first
+        from nshell.shell.completion.sql.words import KEYWORDS  # noqa: PLC0415 - with the first
 
         for start, token, text in self._pygments.get_tokens_unprocessed(sql):
             end, kind = start + len(text), ".".join(token).lower()

@@ -6,16 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nshell.shell.matching import matching
-from nshell.shell.sqlcompletion.functions import AGGREGATES, SIGNATURES
-from nshell.shell.sqlcompletion.scopes import output_alias, selected
-from nshell.shell.sqlcompletion.tree import name_of, split_at_commas
+from nshell.shell.completion.matching import matching
+from nshell.shell.completion.sql.functions import AGGREGATES, SIGNATURES
+from nshell.shell.completion.sql.scopes import output_alias, selected
+from nshell.shell.completion.sql.tree import name_of, split_at_commas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from nshell.shell.completion.sql.scopes import Core, Scope, Source
     from nshell.shell.kinds import World
-    from nshell.shell.sqlcompletion.scopes import Core, Scope, Source
 
 _PLAIN = re.compile(r"[^\W\d]\w*")
 _MOST_JOINS = 6

@@ -1,7 +1,7 @@
 """What the capture has seen so far, as questions to the store, and what the answers tell.
 
 Each question is bounded: the last rows of a table, and of those that fit the
-first few. It is asked in the background (nshell.shell.known).
+first few. It is asked in the background (nshell.shell.completion.known).
 """
 
 from __future__ import annotations

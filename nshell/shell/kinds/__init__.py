@@ -63,7 +63,7 @@ class World:
     alerts: Mapping[int, str] = field(default_factory=dict)
     """Number to statement."""
     seen: Callable[[Any], Sequence[Row]] = _nothing_seen
-    """The rows there are for a question of nshell.shell.seen; it is asked again meanwhile."""
+    """The rows there are for a question of completion.seen; it is asked again meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class Sql(Kind[str]):
         return cursor.rest_raw()
 
     def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:
-        from nshell.shell.sqlcompletion import complete_sql  # noqa: PLC0415 - imports this module
+        from nshell.shell.completion.sql import complete_sql  # noqa: PLC0415 - imports this module
 
         return complete_sql(at.raw, world, after=at.after)
 
@@ -237,7 +237,7 @@ class Where(Kind[str]):
         return cursor.rest_raw()
 
     def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:
-        from nshell.shell.sqlcompletion import complete_sql  # noqa: PLC0415 - imports this module
+        from nshell.shell.completion.sql import complete_sql  # noqa: PLC0415 - imports this module
 
         if not at.before:
             return [Candidate("where", "only packets for which this holds")]

@@ -23,24 +23,24 @@ from prompt_toolkit.layout.processors import (
 )
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from nshell.shell.cells import MARK
-from nshell.shell.completer import ShellCompleter, Worlds
+from nshell.shell.completion.completer import ShellCompleter, Worlds
+from nshell.shell.completion.known import Known, rows_of
 from nshell.shell.errors import CommandError, SessionLost
 from nshell.shell.escape import escape
-from nshell.shell.highlight import ShellLexer, WrongWords
-from nshell.shell.history import open_history
 from nshell.shell.interactive import converse
-from nshell.shell.keys import MODES, CursorByMode, build_keys
-from nshell.shell.known import Known, rows_of
-from nshell.shell.look import Look, look
+from nshell.shell.output.cells import MARK
+from nshell.shell.output.screen import Screen
 from nshell.shell.pauses import spare_what_is_loaded
+from nshell.shell.prompt.highlight import ShellLexer, WrongWords
+from nshell.shell.prompt.history import open_history
+from nshell.shell.prompt.keys import MODES, CursorByMode, build_keys
+from nshell.shell.prompt.look import Look, look
+from nshell.shell.prompt.toolbar import of_the_shell, toolbar
+from nshell.shell.prompt.welcome import HINT, first_time
 from nshell.shell.runner import Runner
-from nshell.shell.screen import Screen
 from nshell.shell.settings import give
 from nshell.shell.startup import Startup
 from nshell.shell.stderr import stderr_aside
-from nshell.shell.toolbar import of_the_shell, toolbar
-from nshell.shell.welcome import HINT, first_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from nshell.shell.escape import escape
-from nshell.shell.render import render
+from nshell.shell.output.render import render
 from nshell.shell.units import plural
 
 if TYPE_CHECKING:

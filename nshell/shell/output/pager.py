@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nshell.shell.cells import faint, unmarked
+from nshell.shell.output.cells import faint, unmarked
 from nshell.shell.takeover import Takeover
 from nshell.tasks import Tasks
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
     from nshell.shell.interrupts import Interrupts
-    from nshell.shell.look import Look
+    from nshell.shell.prompt.look import Look
     from nshell.shell.runner import Output
 
 _HELD_NOTICES = 50

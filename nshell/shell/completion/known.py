@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from nshell.shell.client import Client
-    from nshell.shell.seen import Question
+    from nshell.shell.completion.seen import Question
 
     Row = Sequence[Any]
 

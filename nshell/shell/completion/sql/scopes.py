@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nshell.shell.sqlcompletion.tree import Group, Item, name_of, path_to, split_at_commas
-from nshell.shell.sqlcompletion.words import CLAUSES, COMPOUND, JOINING, KEYWORDS, NO_ALIAS
+from nshell.shell.completion.sql.tree import Group, Item, name_of, path_to, split_at_commas
+from nshell.shell.completion.sql.words import CLAUSES, COMPOUND, JOINING, KEYWORDS, NO_ALIAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,19 +9,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nshell.shell.completion.sql import literals, offers
+from nshell.shell.completion.sql.place import place_in
+from nshell.shell.completion.sql.scopes import Reader, Scope
+from nshell.shell.completion.sql.tree import statement_at
 from nshell.shell.kinds import Candidate
-from nshell.shell.sqlcompletion import literals, offers
-from nshell.shell.sqlcompletion.place import place_in
-from nshell.shell.sqlcompletion.scopes import Reader, Scope
-from nshell.shell.sqlcompletion.tree import statement_at
 from nshell.shell.sqltext import tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from nshell.shell.completion.sql.offers import Offer
+    from nshell.shell.completion.sql.wanted import Place
     from nshell.shell.kinds import World
-    from nshell.shell.sqlcompletion.offers import Offer
-    from nshell.shell.sqlcompletion.wanted import Place
 
 _WORD_BEFORE = re.compile(r"[^\W\d]\w*\Z")
 _WORD_AFTER = re.compile(r"\w*")

@@ -85,6 +85,7 @@ class Client:
 
     async def close(self) -> None:
         """Drop the connection; the session lives on until its lease ends."""
+        self._stub = None
         if self._channel is not None:
             await self._channel.close()
 

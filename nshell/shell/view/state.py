@@ -53,6 +53,8 @@ class Page:
     widths: dict[str, int] = field(default_factory=dict)
     """Columns do not get narrower while one looks at them."""
     _shown: list[Row] | None = None
+    _ordered: list[Row] = field(default_factory=list)
+    _ordered_at: tuple[int, int, int, bool] | None = None
 
     def visible(self) -> tuple[Column, ...]:
         """The columns on the screen."""
@@ -73,11 +75,18 @@ class Page:
     def shown(self) -> list[Row]:
         """Rows that the keywords let through, in order."""
         if self._shown is None:
+            self._shown = select(self._in_order(), self.all_keywords(), self.columns)
+        return self._shown
+
+    def _in_order(self) -> list[Row]:
+        """All rows; sorted again when there are others, not at every letter of a keyword."""
+        now = (self.rows.arrived, id(self.frozen), self.sort, self.descending)
+        if self._ordered_at != now:
             rows = self.rows.kept if self.frozen is None else self.frozen
             column = self.kind.sorts[self.sort].column
-            chosen = select(rows, self.all_keywords(), self.columns)
-            self._shown = order(chosen, column, descending=self.descending)
-        return self._shown
+            self._ordered = order(list(rows), column, descending=self.descending)
+            self._ordered_at = now
+        return self._ordered
 
     def changed(self) -> None:
         """Rows, keywords or the order are others now."""

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,6 +169,18 @@ def test_tables_and_columns_are_offered(terminal: Terminal) -> None:
 def offered(terminal: Terminal, pattern: str) -> bool:
     """Whether the menu has such a line."""
     return re.search(pattern, "\n".join(terminal.screen())) is not None
+
+
+def test_what_is_typed_while_a_command_runs_is_shown_once(terminal: Terminal) -> None:
+    terminal.type("wait 1500ms\n")
+    time.sleep(0.5)
+    terminal.type("filter port 80")
+    terminal.wait_until(
+        lambda: any("netobserv> filter port 80" in line for line in terminal.screen()),
+        "the line at the next prompt",
+    )
+    assert terminal.text().count("filter port 80") == 1
+    terminal.interrupt()
 
 
 def test_the_usage_of_a_command_is_shown_while_it_is_typed(terminal: Terminal) -> None:

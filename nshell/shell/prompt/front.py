@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ from nshell.shell.interactive import converse
 from nshell.shell.output.cells import MARK
 from nshell.shell.output.screen import Screen
 from nshell.shell.pauses import spare_what_is_loaded
+from nshell.shell.prompt.echo import echo_off
 from nshell.shell.prompt.highlight import ShellLexer, WrongWords
 from nshell.shell.prompt.history import open_history
 from nshell.shell.prompt.keys import MODES, CursorByMode, build_keys
@@ -138,7 +140,8 @@ class PromptFront:
 
     async def run(self, session: Session) -> None:
         self._prompt = self._build(session)
-        with patch_stdout(), stderr_aside(session.host.open_log("shell.err")):
+        log = session.host.open_log("shell.err")
+        with patch_stdout(), stderr_aside(log), echo_off(sys.stdin.fileno()):
             session.tasks.start(self._connect(session), name="connect")
             for line in self._greeting:
                 self._output.show("class:notice", line)

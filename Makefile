@@ -2,7 +2,7 @@
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=KUBECONFIG,NETOBSERV_TESTBED,NETOBSERV_TEST_IMAGE)
 
 # Tests wait more than they compute: two at a time, a module by one.
-WORKERS := -n 2 --dist loadgroup
+WORKERS := -n 2
 
 .PHONY: setup setup-dev shell test check bench proto
 

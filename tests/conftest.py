@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests import network
 from tests.kernel import kernel
+from tests.workers import ByModule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,20 +29,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A cluster comes last, for what needs none is sooner told; what ends its nodes behind that.
-
-    With several workers a module is the work of one, and so is the cluster: its
-    tests share an image and a cluster's nodes.
-    """
+    """A cluster comes last, for what needs none is sooner told; what ends its nodes behind that."""
     items.sort(
         key=lambda item: (
             item.get_closest_marker("cluster") is not None,
             item.path.name == "test_faults.py",
         )
     )
-    for item in items:
-        in_cluster = item.get_closest_marker("cluster") is not None
-        item.add_marker(pytest.mark.xdist_group("cluster" if in_cluster else str(item.path)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
+    """With -n."""
+    return ByModule(config, log)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -81,7 +82,12 @@ def _held(pid: int, what: str) -> frozenset[int]:
 
 
 def _existing(kind: str) -> frozenset[int]:
-    return frozenset(entry["id"] for entry in json.loads(sh("bpftool", "-j", kind, "show") or "[]"))
+    # It fails where an object goes while it lists them: others have theirs.
+    for _ in range(10):
+        with contextlib.suppress(AssertionError):
+            listed = json.loads(sh("bpftool", "-j", kind, "show") or "[]")
+            return frozenset(entry["id"] for entry in listed)
+    raise AssertionError(f"bpftool {kind} show fails again and again")
 
 
 def left_behind(traces: Traces, host: Host, *, seconds: float) -> list[str]:

@@ -56,8 +56,12 @@ def find_pager(environ: Mapping[str, str]) -> Command | None:
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Of a pager. The shell may run as root: less is to start no other program."""
-    return {"LESSSECURE": "1", "LESSCHARSET": "utf-8", **environ}
+    """Of a pager. The shell may run as root: less is to start no other program.
+
+    What LINES and COLUMNS say may be long ago; the terminal knows its size.
+    """
+    kept = {name: value for name, value in environ.items() if name not in ("LINES", "COLUMNS")}
+    return {"LESSSECURE": "1", "LESSCHARSET": "utf-8", **kept}
 
 
 class Paging(Takeover):

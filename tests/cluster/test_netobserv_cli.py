@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -46,10 +47,23 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@contextlib.contextmanager
+def asking(nodes: Nodes) -> Iterator[None]:
+    """One node asks another for a port that nobody serves, for two minutes at most."""
+    loop = f"while sleep 0.2; do : < /dev/tcp/{nodes.addresses[1]}/9; done"
+    process = nodes.inside(nodes.names[0]).start("timeout", "120", "bash", "-c", loop)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
 def test_in_the_foreground_files_are_written_and_the_session_is_removed(
-    there: ClusterShell, api: Api, tmp_path: Path
+    there: ClusterShell, api: Api, nodes: Nodes, tmp_path: Path
 ) -> None:
-    done = run(tmp_path, "flows", "--max-time=4s", "--protocol=TCP", *there.words(BEFORE))
+    with asking(nodes):
+        done = run(tmp_path, "flows", "--max-time=4s", "--protocol=TCP", *there.words(BEFORE))
     assert done.returncode == Exit.OK, done.stderr
     (file,) = tmp_path.glob("output/flow/*.json")
     rows = json.loads(file.read_text())

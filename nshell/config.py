@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nshell.cluster import names
-from nshell.shell.errors import CommandError, did_you_mean
+from nshell.shell.errors import CommandError, did_you_mean, why
 from nshell.shell.settings import CHOICES, checked
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _of_file(path: Path, *, must_exist: bool) -> dict[str, dict[str, Value]]:
             raise ConfigError(f"{path}: no such file") from None
         return {}
     except OSError as error:
-        raise ConfigError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        raise ConfigError(f"{path}: {why(error)}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: it is not text (UTF-8)") from None
     except tomllib.TOMLDecodeError as error:

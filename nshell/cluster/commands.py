@@ -257,15 +257,14 @@ async def _written(api: Api, session: Any) -> None:
 
 def _check_targets(directory: Path, targets: Iterable[Path], *, force: bool) -> None:
     """Before anybody is asked for anything; CommandError where it cannot be."""
-    from nshell.shell.errors import CommandError
+    from nshell.shell.errors import CommandError, why
 
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError:
         raise CommandError(f"{directory} is not a directory") from None
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise CommandError(f"cannot make {directory}: {why}") from error
+        raise CommandError(f"cannot make {directory}: {why(error)}") from error
     for path in targets:
         if path.exists() and not force:
             raise CommandError(f"{path} is there already: --force replaces it")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nshell.shell.errors import CommandError
+from nshell.shell.errors import CommandError, why
 from nshell.shell.output.outfile import OutFile
 from nshell.shell.units import human_bytes, plural
 
@@ -50,7 +50,7 @@ class Place:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise CommandError(f"cannot make {folder}: {_why(error)}") from error
+                raise CommandError(f"cannot make {folder}: {why(error)}") from error
             with OutFile(str(folder / f"{self._stem(1)}.{kind}"), stdout=False):
                 pass
 
@@ -142,7 +142,3 @@ def _value(name: str, cell: Cell) -> object:
     if name in _ARRAYS and isinstance(cell, str):
         return json.loads(cell)
     return cell.hex() if isinstance(cell, bytes) else cell
-
-
-def _why(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

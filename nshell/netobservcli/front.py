@@ -17,7 +17,7 @@ from nshell.netobservcli.files import Place, write
 from nshell.netobservcli.values import LEVELS
 from nshell.shell import batch
 from nshell.shell.errors import CommandError, Failure, Interrupted, SessionLost
-from nshell.shell.units import human_bytes, human_elapsed, plural
+from nshell.shell.units import clock, human_bytes, human_elapsed, plural
 from nshell.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class CaptureFront:
     async def _leave(self, session: Session) -> None:
         reply = await session.client.detach()
         back = session.host.return_by
-        until = f" until {_local_time(reply.ends_ns)} at the latest" if reply.ends_ns else ""
+        until = f" until {clock(reply.ends_ns / 1e9)} at the latest" if reply.ends_ns else ""
         self.narrate(f"capturing in the background{until}")
         self.narrate(f"  look at it         {back}")
         self.narrate(f"  fetch the files    {_fetching(back)}")
@@ -212,10 +212,6 @@ class CaptureFront:
 
 def _fetching(back: str) -> str:
     return back.replace("attach ", "copy --session ", 1)
-
-
-def _local_time(ns: int) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(ns / 1e9))
 
 
 def print_line(text: str) -> None:

@@ -38,6 +38,11 @@ class Failure(Exception):  # noqa: N818 - says where an error was
         self.reason = reason
 
 
+def why(error: OSError) -> str:
+    """What the system says, as the end of a line of ours."""
+    return (error.strerror or str(error)).lower()
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A tail for an error line: the nearest known word, or nothing."""
     by_folded = {name.lower(): name for name in known}

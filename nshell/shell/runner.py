@@ -11,7 +11,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from nshell.shell.errors import CommandError, Failure
+from nshell.shell.errors import CommandError, Failure, why
 from nshell.shell.escape import escape_block
 from nshell.shell.output.reports import render_report
 from nshell.shell.output.results import Results
@@ -111,4 +111,4 @@ def unreadable(path: str, error: OSError | UnicodeDecodeError) -> str:
     """Why a file of commands cannot be read."""
     if isinstance(error, UnicodeDecodeError):
         return f"cannot read {path}: it is not text (UTF-8)"
-    return f"cannot read {path}: {(error.strerror or str(error)).lower()}"
+    return f"cannot read {path}: {why(error)}"

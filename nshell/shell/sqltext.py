@@ -152,6 +152,12 @@ def tokens(sql: str) -> Iterator[Token]:
         yield Token(str(match.lastgroup), match[0], match.start())
 
 
+def text_literal(text: str) -> str:
+    """It as SQL writes a text."""
+    body = text.replace("'", "''")
+    return f"'{body}'"
+
+
 def is_sql(text: str) -> bool:
     """Whether its first word makes it a statement of SQL."""
     match = re.match(r"\s*([^\W\d]+)", text)

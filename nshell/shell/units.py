@@ -6,6 +6,7 @@ Parsing is strict: what is not wholly understood is an error that names it.
 from __future__ import annotations
 
 import re
+import time
 
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|h|m|s)")
@@ -56,6 +57,11 @@ def human_rate(per_second: float) -> str:
             digits = 0 if divisor == 1 else 1
             return f"{per_second / divisor:.{digits}f}{unit}/s"
     return f"{per_second / 1e9:.1f}G/s"
+
+
+def clock(at: float) -> str:
+    """ "14:03:07", local time of seconds since 1970."""
+    return time.strftime("%H:%M:%S", time.localtime(at))
 
 
 def human_elapsed(seconds: float) -> str:

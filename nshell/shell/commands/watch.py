@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
 from nshell.shell.errors import CommandError
-from nshell.shell.units import brief, plural
+from nshell.shell.units import brief, clock, plural
 from nshell.shell.values import Notice, Result, Table
 from nshell.shell.watch.alerts import holds, is_nothing, short
 from nshell.shell.watch.asking import ask
@@ -94,7 +93,7 @@ async def alert(
             a.number,
             show_interval(a.every),
             a.told,
-            time.strftime("%H:%M:%S", time.localtime(a.told_at)) if a.told_at else None,
+            clock(a.told_at) if a.told_at else None,
             brief(a.error, most=_LISTED) or None,
             short(a.statement, most=_LISTED),
         )

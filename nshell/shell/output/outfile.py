@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from nshell.shell.errors import CommandError
+from nshell.shell.errors import CommandError, why
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -112,4 +112,4 @@ class OutFile:
         return Path(self._given).resolve()
 
     def _failed(self, error: OSError) -> CommandError:
-        return CommandError(f"cannot write {self.name}: {(error.strerror or str(error)).lower()}")
+        return CommandError(f"cannot write {self.name}: {why(error)}")

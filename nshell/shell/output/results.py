@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from nshell.shell.errors import why
 from nshell.shell.output.cells import Cells
 from nshell.shell.output.render import Format, format_named, width
 from nshell.shell.units import human_ms, plural
@@ -183,7 +184,7 @@ class Results:
         try:
             await self._out.take_over(paging)
         except OSError as error:
-            self._out.narrate(f"{pager.words[0]}: {(error.strerror or str(error)).lower()}")
+            self._out.narrate(f"{pager.words[0]}: {why(error)}")
             await paging.follow(self._out)
         finally:
             for notice in paging.held:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from nshell.shell.errors import CommandError, did_you_mean
-from nshell.shell.sqltext import tokens
+from nshell.shell.sqltext import text_literal, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ def _literal(value: str) -> str:
     if _NUMBER.fullmatch(value):
         # A minus before it must not begin a comment.
         return f"({value})" if value.startswith("-") else value
-    return "'" + value.replace("'", "''") + "'"
+    return text_literal(value)
 
 
 def _pieces(sql: str) -> Iterator[tuple[str, str]]:

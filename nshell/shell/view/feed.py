@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nshell.shell.sqltext import text_literal
 from nshell.shell.view.rows import KEPT, Row, make_rows
 
 if TYPE_CHECKING:
@@ -133,4 +134,4 @@ def _literal(cell: Cell) -> str:
         return "NULL"
     if isinstance(cell, int):
         return str(cell)
-    return "'" + str(cell).replace("'", "''") + "'"
+    return text_literal(str(cell))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nshell.shell.commands.acks import applied
 from nshell.shell.errors import CommandError
 from nshell.shell.takeover import Takeover
-from nshell.shell.units import brief
+from nshell.shell.units import brief, clock
 from nshell.shell.view.actions import AddFilter, DrawChart, Leave, ShowPackets, SwitchOn
 from nshell.shell.view.chart import Chart, chart_sql
 from nshell.shell.view.draw import draw
@@ -224,7 +224,7 @@ class View(Takeover):
 
     def _say(self, text: str, *, wrong: bool = False) -> None:
         self._said = time.monotonic()
-        self._state.say(f"{time.strftime('%H:%M:%S')} {text}", wrong=wrong, lasting=True)
+        self._state.say(f"{clock(time.time())} {text}", wrong=wrong, lasting=True)
         if self._app is not None:
             self._app.invalidate()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from nshell.filters.names import PROTOCOLS
+from nshell.shell import units
 from nshell.shell.units import human_bytes, human_ms
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def flag_names(flags: Cell) -> str:
 def clock(nanoseconds: int) -> str:
     """ "14:03:07.123", local time."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return f"{time.strftime('%H:%M:%S', time.localtime(seconds))}.{rest // 1_000_000:03d}"
+    return f"{units.clock(seconds)}.{rest // 1_000_000:03d}"
 
 
 def size(count: Cell) -> str:

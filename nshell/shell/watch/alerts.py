@@ -17,7 +17,7 @@ from nshell.shell import sqltext
 from nshell.shell.errors import CommandError, SessionLost, Unconnected
 from nshell.shell.escape import escape
 from nshell.shell.output.cells import Cells
-from nshell.shell.units import brief, plural
+from nshell.shell.units import brief, clock, plural
 from nshell.shell.watch.asking import MOST_ROWS, ask
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Alert:
         rows, count, capped = due
         self.told += count
         self.told_at = time.time()
-        head = f"{time.strftime('%H:%M:%S', time.localtime(self.told_at))} alert {self.number}: "
+        head = f"{clock(self.told_at)} alert {self.number}: "
         lines = [head + self._shown(row, cells) for row in rows]
         if count > len(rows):
             more = plural(count - len(rows), "more row")

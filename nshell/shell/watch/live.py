@@ -15,7 +15,7 @@ from nshell.shell.output.cells import EXACT, Cells
 from nshell.shell.output.render import render
 from nshell.shell.output.screen import dumb_screen
 from nshell.shell.takeover import Takeover
-from nshell.shell.units import human_ms, plural
+from nshell.shell.units import clock, human_ms, plural
 from nshell.shell.watch.asking import ask, due, unless
 from nshell.shell.watch.follow import compare
 from nshell.shell.watch.screen import Screen
@@ -146,14 +146,13 @@ class Watch(Takeover):
                         return
                     await self._append(out, ran)
                 except CommandError as error:
-                    out.narrate(f"{time.strftime('%H:%M:%S')}  {escape(str(error))}; trying again")
+                    out.narrate(f"{clock(time.time())}  {escape(str(error))}; trying again")
                 runs, ended = runs + 1, time.monotonic()
 
     async def _append(self, out: Output, ran: Ran) -> None:
         rows = plural(len(ran.rows), "row")
-        at = time.strftime("%H:%M:%S", time.localtime(ran.at))
         first = "first " if ran.more else ""
-        out.narrate(f"{at}  {first}{rows} in {human_ms(ran.elapsed_ms)}")
+        out.narrate(f"{clock(ran.at)}  {first}{rows} in {human_ms(ran.elapsed_ms)}")
         settings = self._ctx.settings
         read = self._ctx.interactive and dumb_screen() is not None
         cells = Cells(human=settings.human) if read else EXACT

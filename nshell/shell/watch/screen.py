@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nshell.shell.escape import escape
-from nshell.shell.units import human_ms, plural
+from nshell.shell.units import clock, human_ms, plural
 from nshell.shell.watch.grid import Grid, Line, cut
 from nshell.shell.watch.words import next_interval, show_interval
 
@@ -77,7 +77,7 @@ class Screen:
         """A line at the bottom."""
         self.forgotten += len(self.notices) == _KEPT_NOTICES
         # An alert says itself when it was.
-        self.notices.append(text if _TIMED.match(text) else f"{_clock(time.time())} {text}")
+        self.notices.append(text if _TIMED.match(text) else f"{clock(time.time())} {text}")
 
     def step(self, *, longer: bool) -> None:
         """The next interval there is."""
@@ -149,7 +149,7 @@ class Screen:
             return []
         rows = plural(len(self.ran.rows), "row")
         return [
-            f"{_clock(self.ran.at)} in {human_ms(self.ran.elapsed_ms)}",
+            f"{clock(self.ran.at)} in {human_ms(self.ran.elapsed_ms)}",
             f"first {rows}" if self.ran.more else rows,
         ]
 
@@ -170,10 +170,6 @@ class Screen:
         )  # fmt: skip
         self._body = self.frame, place, lines
         return lines
-
-
-def _clock(at: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at))
 
 
 def _one_line(statement: str) -> str:

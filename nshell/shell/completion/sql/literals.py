@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nshell.shell.completion.matching import matching
 from nshell.shell.completion.seen import ColumnValues, noted, numbered
 from nshell.shell.completion.sql.offers import Offer
+from nshell.shell.sqltext import text_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,8 +90,7 @@ def written(value: object, *, as_text: bool = False) -> str:
     if isinstance(value, int | float) and not as_text:
         return repr(value)
     if isinstance(value, int | float | str) and len(str(value)) <= _LONGEST:
-        body = str(value).replace("'", "''")
-        return f"'{body}'"
+        return text_literal(str(value))
     return ""
 
 

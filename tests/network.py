@@ -34,7 +34,7 @@ def sh(*words: str, check: bool = True) -> str:
     return done.stdout
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Returns once it holds."""
     end = time.monotonic() + seconds
     while not condition():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-_SECONDS = 20.0
+_SECONDS = 40.0
 _QUIET_SECONDS = 0.03
 _ALTERNATE_SCREEN = 1049
 

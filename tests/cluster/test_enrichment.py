@@ -43,7 +43,7 @@ async def test_real_pods_have_owner_node_and_service_and_a_replaced_one_another_
     try:
         known = inventory(collector)
         await until(lambda: (workload.name, "web") in known.services)
-        await until(lambda: (workload.name, first.name) in known.pods)
+        await until(lambda: known.names.get(first.address) == f"{workload.name}/{first.name}")
         await until(lambda: known.nodes[first.node].zone == "zone-of-test")
         agent = await collector.agent()
         await send(agent, (first.address, service), (first.host_address, first.address))

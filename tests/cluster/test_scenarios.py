@@ -169,6 +169,9 @@ def test_tables_of_the_cluster_are_as_the_api_server_has_it(scene: Scene) -> Non
         for pod in scene.api.items("v1", "Pod", namespace=scene.place.name)
     }
     seen = f"FROM pod WHERE Namespace = '{scene.place.name}' AND TimeDeletedMs IS NULL"
+    # The last of them may be a moment old.
+    complete = f"count(*) = {len(pods)} AND count(Addresses ->> 0) = {len(pods)}"
+    scene.live.do(f"wait until SELECT {complete} {seen} timeout 20s;")
     rows = scene.live.sql(f"SELECT Name, Uid, Addresses ->> 0 AS Address {seen}")
     assert {(row["Name"], row["Uid"], row["Address"]) for row in rows} == pods
     services = scene.live.sql("SELECT Name FROM service WHERE Namespace = 'default'")
@@ -186,7 +189,8 @@ def test_a_packet_filter_on_the_node_is_the_cause_of_drops_with_names(scene: Sce
         )
         until(lambda: met() > 2, 20)
         dropped = f"FROM packet_drop WHERE SrcAddr = '{knocker.address}' AND DstPort = {BLOCKED}"
-        scene.live.do(f"wait until SELECT count(*) > 2 {dropped} timeout 20s;")
+        named = f"SELECT count(*) > 2 AND count(*) = count(SrcK8S_Name) {dropped}"
+        scene.live.do(f"wait until {named} timeout 20s;")
         rows = scene.live.sql(
             f"""SELECT DISTINCT Node, Reason, Loss, SrcK8S_Namespace, SrcK8S_Name,
             DstK8S_Namespace, DstK8S_Name {dropped}"""

@@ -59,6 +59,15 @@ class Session:
             )
         )
 
+    async def knows(self, namespace: str, service: str) -> None:
+        """Once the collector was told of it and of the pod behind it, which takes a moment."""
+        named = f"Namespace = '{namespace}' AND Name"
+        await self.shell.until(
+            f"SELECT EXISTS (SELECT 1 FROM service WHERE {named} = '{service}') "
+            f"AND EXISTS (SELECT 1 FROM pod WHERE {named} LIKE '{service}-%' AND Addresses <> '[]')",
+            1,
+        )
+
 
 @contextlib.contextmanager
 def ended(*processes: subprocess.Popen[bytes]) -> Iterator[None]:
@@ -122,6 +131,7 @@ async def test_a_service_is_captured_exactly(session: Session, workload: Place) 
     (web,) = await asyncio.to_thread(workload.deployment, "web", SERVE, HTTP, node=there)
     (other,) = await asyncio.to_thread(workload.deployment, "other", SERVE, OTHER, node=there)
     address = workload.service("web", port=80, target=HTTP)
+    await session.knows(workload.name, "web")
     reply = await session.shell.add_filter("service", f"{workload.name}/web")
     assert (list(reply.warnings), [n.applied for n in reply.nodes]) == ([], [True, True])
     await session.applied({f"{address}:80", f"{web.address}:{HTTP}"})

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
-PATIENCE = 20.0
+PATIENCE = 45.0
 """Seconds after which something that should happen counts as not happening."""
 _OPTIONS = [
     ("grpc.max_receive_message_length", 64 << 20),

@@ -152,7 +152,7 @@ async def test_filters_wait_until_the_cluster_is_known(short_path: Path) -> None
         c.tell(inventory, *c.SHOP)
         await agent.state(lambda state: either(state) == [c.raw("10.1.0.1")])
         # A collector that starts with such filters waits for this.
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             await known(inventory, made.collector.capture.session)
 
 

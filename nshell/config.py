@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nshell.cluster import names
 from nshell.shell.errors import CommandError, did_you_mean, why
 from nshell.shell.settings import CHOICES, checked
+from nshell.shell.units import whole_number
+from nshell.xdg import from_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 MAX_LEASE_SECONDS = 31_536_000
 
@@ -69,7 +71,7 @@ def _text(value: object) -> str:
 
 
 def _file(value: object) -> str:
-    return str(Path(_text(value)).expanduser())
+    return str(from_home(_text(value)))
 
 
 def _named(check: Callable[[str], object]) -> Callable[[object], object]:
@@ -77,10 +79,10 @@ def _named(check: Callable[[str], object]) -> Callable[[object], object]:
 
 
 def _seconds(value: object) -> int:
-    text = str(value)
-    if isinstance(value, bool) or not text.isdecimal() or int(text) > MAX_LEASE_SECONDS:
+    seconds = None if isinstance(value, bool) else whole_number(str(value), 0, MAX_LEASE_SECONDS)
+    if seconds is None:
         raise ValueError(f"{value!r} is not a whole number from 0 to {MAX_LEASE_SECONDS:,}")
-    return int(text)
+    return seconds
 
 
 def _commands(value: object) -> tuple[str, ...]:
@@ -148,6 +150,8 @@ def _of_file(path: Path, *, must_exist: bool) -> dict[str, dict[str, Value]]:
         raise ConfigError(f"{path}: it is not text (UTF-8)") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {_as_clause(str(error))}") from None
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{path}: a number in it is too long, or brackets too deep") from None
     return {name: _table(path, name, content) for name, content in tables.items()}
 
 

@@ -8,16 +8,17 @@ Imports stay few here: the command line's help does without the rest.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
 
 from nshell.shell.exits import Exit
-from nshell.xdg import config_directory
+from nshell.xdg import config_directory, from_home
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nshell.config import Config
     from nshell.shell.context import Settings
 
@@ -56,7 +57,7 @@ def _path(value: str | None, *, without: bool) -> tuple[Path | None, bool]:
         return None, False
     named = value or os.environ.get("NETOBSERV_CONFIG", "")
     if named:
-        return Path(named).expanduser(), True
+        return from_home(named), True
     return config_directory() / "config.toml", False
 
 

@@ -19,5 +19,10 @@ def state_directory() -> Path:
 def _base(variable: str, otherwise: str) -> Path:
     named = os.environ.get(variable, "")
     # The specification has a path that is not absolute ignored.
-    base = Path(named) if named.startswith("/") else Path("~").expanduser() / otherwise
+    base = Path(named) if named.startswith("/") else from_home("~") / otherwise
     return base / "netobserv"
+
+
+def from_home(name: str) -> Path:
+    """A path, ~ in front expanded as a shell does: left as it is where there is no such home."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 - that of pathlib fails there

@@ -8,6 +8,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from tests import network
 from tests.kernel import kernel
@@ -20,7 +21,9 @@ __all__ = ["kernel"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tests neither read nor write what the user keeps."""
+    """Tests neither read nor write what the user keeps, and none fails by the clock."""
+    settings.register_profile("any machine", deadline=None)
+    settings.load_profile("any machine")
     os.environ["NETOBSERV_CONFIG"] = os.devnull
     # Its handlers would write to the terminal of a child between fork and exec.
     os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"

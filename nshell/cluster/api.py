@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode
 
 from nshell.shell.errors import did_you_mean
 from nshell.shell.escape import escape
+from nshell.xdg import from_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -271,7 +272,7 @@ def _base(group_version: str) -> str:
 
 def _load(path: str, context: str | None, *, asked: bool) -> tuple[Any, str]:
     """A client and the name of its context."""
-    files = [str(Path(each).expanduser()) for each in path.split(os.pathsep) if each]
+    files = [str(from_home(each)) for each in path.split(os.pathsep) if each]
     if not any(Path(each).is_file() for each in files):
         raise ApiError(
             f"no kubeconfig: {path} is not there; --kubeconfig or KUBECONFIG names one",

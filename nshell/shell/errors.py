@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+_LONGEST_SLIP = 200
+"""Characters; nobody means to type more, and looking for what is like them takes a while."""
+
+
 class CommandError(Exception):
     """One command failed; the session goes on."""
 
@@ -45,6 +49,8 @@ def why(error: OSError) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A tail for an error line: the nearest known word, or nothing."""
+    if len(word) > _LONGEST_SLIP:
+        return ""
     by_folded = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), by_folded, n=1, cutoff=0.6)
     return f": did you mean {by_folded[near[0]]!r}?" if near else ""

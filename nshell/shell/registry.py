@@ -28,6 +28,8 @@ class Parameter:
     name: str
     kind: Kind[Any]
     required: bool
+    default: Any
+    """What it is where it is left out."""
 
     @property
     def usage(self) -> str:
@@ -265,11 +267,20 @@ def _fitting(found: Iterable[Candidate], word: str, *, length: int) -> list[Cand
 
 
 def _before(after: str, found: list[Candidate], text: str) -> list[Candidate]:
-    """The same where more of the line follows: what stands there already is not written again."""
+    """The same where more of the line follows: what stands there already is not written again.
+
+    Within a word the part before the cursor is completed and the rest stays, as in
+    psql; so those that end with that rest come first.
+    """
     if not after or after[0].isspace():
         return found
     cut = [replace(c, text=_without(c.text, after), display=c.display or c.text) for c in found]
-    return [c for c in cut if c.text != text[len(text) - (c.replaces or 0) :]]
+    left = [c for c in cut if c.text != text[len(text) - (c.replaces or 0) :]]
+    return sorted(left, key=lambda c: c.text == c.display) if _is_in_word(after) else left
+
+
+def _is_in_word(after: str) -> bool:
+    return after[0].isalnum() or after[0] == "_"
 
 
 def _without(text: str, after: str) -> str:
@@ -290,7 +301,7 @@ def _arguments(command: Command, cursor: Cursor) -> tuple[Any, ...]:
         elif parameter.required:
             raise CommandError(f"{parameter.usage} is missing: {command.usage}")
         else:
-            values.append(None)
+            values.append(parameter.default)
     if not cursor.at_end:
         raise CommandError(f"unexpected {cursor.next()!r}: {command.usage}")
     return tuple(values)
@@ -300,7 +311,12 @@ def _parameters(function: Function) -> tuple[Parameter, ...]:
     hints = get_type_hints(function, include_extras=True)
     named = list(inspect.signature(function).parameters.values())[1:]
     return tuple(
-        Parameter(p.name, _kind(function, hints[p.name]), p.default is inspect.Parameter.empty)
+        Parameter(
+            p.name,
+            _kind(function, hints[p.name]),
+            required=p.default is inspect.Parameter.empty,
+            default=None if p.default is inspect.Parameter.empty else p.default,
+        )
         for p in named
     )
 

@@ -8,10 +8,11 @@ that is not true.
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from nshell.shell.errors import CommandError, Failure, why
+from nshell.shell.errors import CommandError, Failure, Interrupted, SessionLost, why
 from nshell.shell.escape import escape_block
 from nshell.shell.output.reports import render_report
 from nshell.shell.output.results import Results
@@ -74,6 +75,13 @@ class Runner:
             await self._show(result, blocks=blocks)
         except CommandError as error:
             raise Failure(registry.name_of(line), str(error)) from error
+        except (SessionLost, Interrupted, BrokenPipeError):
+            raise
+        except Exception as error:  # a capture is worth more than one command
+            if logging.getLogger().handlers:  # a prompt keeps a log; a script's stderr is read
+                logging.getLogger(__name__).exception("failed: %s", line)
+            reason = f"a defect of the shell ({type(error).__name__}: {error})"
+            raise Failure(registry.name_of(line), reason) from error
         return isinstance(result, Quit)
 
     async def _source(self, path: str, *, depth: int) -> bool:

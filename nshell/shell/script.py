@@ -22,6 +22,8 @@ _SQL_BEHIND = re.compile(
     r"\s*(?:watch|alert|wait|export)\s.*?(?=\b(?:SELECT|WITH|VALUES)\s)", re.IGNORECASE | re.DOTALL
 )
 _FIRST = re.compile(r"\s*([^\W\d]\w*)\s*(\(?)")
+_LONGEST = 6_000
+"""Characters of a text that is looked through at every key."""
 
 
 def split_script(text: str, *, commands: Collection[str]) -> list[str]:
@@ -30,8 +32,31 @@ def split_script(text: str, *, commands: Collection[str]) -> list[str]:
     `commands` are the first words that begin a command.
     """
     script = Splitter(commands)
-    found = [command for line in text.splitlines() for command in script.feed(line)]
+    found = [command for line in _lines(text) for command in script.feed(line)]
     return found + script.end()
+
+
+def _lines(text: str) -> list[str]:
+    # Not splitlines(): what else it takes for an end of line may stand in a text of SQL.
+    return text.replace("\r\n", "\n").split("\n")
+
+
+def command_spans(text: str, *, commands: Collection[str]) -> list[tuple[int, int]]:
+    """Where each command of a text that is being typed begins and ends, comments included."""
+    if "\n" not in text or len(text) > _LONGEST:
+        return [(0, len(text))]
+    script, starts, at = Splitter(commands), [0], 0
+    for line in text.split("\n"):
+        script.feed(line)
+        if script.began and at:
+            starts.append(at)
+        at += len(line) + 1
+    return list(zip(starts, [*starts[1:], len(text)], strict=True))
+
+
+def command_at(text: str, at: int, *, commands: Collection[str]) -> tuple[int, int]:
+    """The one in which a place is."""
+    return [span for span in command_spans(text, commands=commands) if span[0] <= at][-1]
 
 
 class Splitter:
@@ -40,13 +65,16 @@ class Splitter:
     def __init__(self, commands: Collection[str]) -> None:
         self._commands = commands
         self._pending = ""
+        self.began = False
+        """The last line began a command, or stands for itself."""
 
     def feed(self, line: str) -> list[str]:
         """The commands that this line completes."""
+        self.began = not self._pending
         if self._pending.endswith("\\"):
             self._pending = f"{self._pending[:-1]}\n{line}"
         elif not self._pending:
-            if _is_comment(line):
+            if is_comment(line):
                 return []
             self._pending = line
         elif self._begins_another(line):
@@ -69,14 +97,16 @@ class Splitter:
 
     def _begins_another(self, line: str) -> bool:
         first = _FIRST.match(line)
-        if first is None or _wants_more(self._pending):
+        if first is None:
             return False
         word, bracket = first.groups()
         # `filter (` goes on after an aggregate function.
-        return word.upper() in sqltext.STARTERS or (word.lower() in self._commands and not bracket)
+        known = word.upper() in sqltext.STARTERS or (word.lower() in self._commands and not bracket)
+        return known and not _wants_more(self._pending)
 
 
-def _is_comment(line: str) -> bool:
+def is_comment(line: str) -> bool:
+    """Whether a line says nothing, where a command may begin."""
     bare = line.strip()
     return not bare or bare.startswith(("#", "--"))
 
@@ -97,7 +127,7 @@ def _before_sql(text: str) -> str:
 
 
 def _commands(text: str) -> Iterable[str]:
-    if not text:
+    if sqltext.is_blank(text):
         return ()
     if not is_statement(text):
         return _without_semicolon(text)
@@ -121,10 +151,10 @@ def _without_semicolon(text: str) -> Iterator[str]:
 def _wants_more(text: str) -> bool:
     """Whether it cannot be finished yet."""
     before = _before_sql(text)
-    if not before and not sqltext.is_sql(text):
+    if not before and not sqltext.is_sql(text) and not text.lstrip().startswith("/*"):
         return False
     sql = text[len(before) :]
-    # What is saved may begin with comments.
+    # What is saved may begin with comments, and so may any query.
     return sqltext.wants_more(sql) or (bool(sql.strip()) and sqltext.is_blank(sql))
 
 

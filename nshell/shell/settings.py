@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nshell.shell.errors import CommandError, did_you_mean
 from nshell.shell.kinds import Candidate, Fragment, Kind, World
 from nshell.shell.output.render import FORMATS
+from nshell.shell.units import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -120,11 +121,13 @@ class SettingWords(Kind[Setting]):
 
 
 def _ports(text: str) -> tuple[int, ...]:
-    words = [word for word in text.split(",") if word]
-    for word in words:
-        if not (word.isascii() and word.isdecimal() and 1 <= int(word) <= 65_535):
+    found: dict[int, None] = {}
+    for word in filter(None, text.split(",")):
+        port = whole_number(word, 1, 65_535)
+        if port is None:
             raise CommandError(f"dns_port cannot be {word!r}: a port is a number from 1 to 65535")
-    ports = tuple(dict.fromkeys(map(int, words)))
+        found[port] = None
+    ports = tuple(found)
     if not 1 <= len(ports) <= MAX_DNS_PORTS:
         raise CommandError(f"dns_port takes 1 to {MAX_DNS_PORTS} ports, not {len(ports)}")
     return ports

@@ -158,9 +158,12 @@ def text_literal(text: str) -> str:
     return f"'{body}'"
 
 
+_FIRST_WORD = re.compile(r"(?>\s+|--[^\n]*\n|/\*.*?\*/)*+([^\W\d]+)", re.DOTALL)
+
+
 def is_sql(text: str) -> bool:
-    """Whether its first word makes it a statement of SQL."""
-    match = re.match(r"\s*([^\W\d]+)", text)
+    """Whether its first word, behind comments, makes it a statement of SQL."""
+    match = _FIRST_WORD.match(text)
     return match is not None and match[1].upper() in STARTERS | _REFUSED
 
 
@@ -195,6 +198,8 @@ def without_mark(line: str) -> tuple[str, bool]:
 
 def ends(sql: str) -> bool:
     """Whether a semicolon or `\\G` closes it."""
+    if ";" not in sql and "\\" not in sql:
+        return False
     last = None
     for token in tokens(sql):
         if token.open:

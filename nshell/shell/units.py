@@ -16,6 +16,15 @@ _BYTES = {
     **{unit: 1024**power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti"), start=1)},
 }
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]*)")
+_MOST_DIGITS = 20
+
+
+def whole_number(text: str, low: int, high: int) -> int | None:
+    """The number that it is, if it is one between these, both included."""
+    # Of longer ones Python says no number at all.
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
+        return None
+    return int(text) if low <= int(text) <= high else None
 
 
 def parse_duration(text: str) -> float:
@@ -37,7 +46,10 @@ def parse_size(text: str) -> int:
         near = {known.lower(): known for known in _BYTES}.get(unit.lower().removesuffix("b"))
         hint = f": did you mean {number}{near}?" if near else ""
         raise ValueError(f"{text!r} has no known unit (k M G T, Ki Mi Gi Ti){hint}")
-    return int(float(number) * _BYTES[unit])
+    size = float(number) * _BYTES[unit]
+    if size >= 1 << 63:
+        raise ValueError(f"{text!r} is too large")
+    return int(size)
 
 
 def human_bytes(count: float) -> str:

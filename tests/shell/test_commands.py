@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import stat
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nshell.shell.context import Context  # noqa: TC001 - read by the registry
 from nshell.shell.errors import Failure, SessionLost
+from nshell.shell.queries import Library
+from nshell.shell.values import Result  # noqa: TC001 - the same
 from nshell.tasks import first_of
 from tests.shell.fake_session import EMPTY_PCAP
 
@@ -75,7 +79,8 @@ async def test_a_change_that_a_node_did_not_take_is_a_failure_that_names_it(shel
     [
         ("filter lsit", "unknown word 'lsit' after 'filter': did you mean 'list'?"),
         ("filter del", "ID... is missing: filter del ID..."),
-        ("filter del x", "'x' is not the number of a filter: `filter list` shows them"),
+        ("filter del x", "no filter named 'x': none has a name, `filter list` shows them"),
+        ("filter del 0", "'0' is not the number of a filter: `filter list` shows them"),
         ("filter del 9", "no filter 9"),
         ("filter clear all", "unexpected 'all': filter clear"),
         ("capture flwos on", "unknown word 'flwos': did you mean 'flows'?"),
@@ -88,11 +93,14 @@ async def test_a_change_that_a_node_did_not_take_is_a_failure_that_names_it(shel
         ("sql", "SELECT ... is missing: sql SELECT ..."),
         ("schema fow", "no table named 'fow': did you mean 'flow'?"),
         ("help fliter", "no help for 'fliter': did you mean 'filter'?"),
-        ("export", "export what? pcap, pcapng, csv, json, db"),
+        ("export", "export what? pcap, pcapng, csv, json, parquet, db"),
         ("export pcpa", "unknown word 'pcpa' after 'export': did you mean 'pcap'?"),
         ("export pcap a b", "unexpected 'b': `where EXPR` may follow here"),
         ("export pcap where", "an expression must follow `where`"),
-        ("export csv x.csv", "SELECT ... is missing: export csv FILE SELECT ..."),
+        (
+            "export csv x.csv",
+            "SELECT ...|run NAME is missing: export csv FILE SELECT ...|run NAME",
+        ),
         ("\\d flow", "unknown command '\\\\d': here it is `tables`, or `schema TABLE`"),
         (".mode json", "unknown command '.mode': here it is `set format`"),
         ("set format xml", "format cannot be 'xml': table, json, csv, markdown or vertical"),
@@ -340,6 +348,39 @@ async def test_queries_are_exported_whole(shell: Shell, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "none.json").read_text()) == []
 
 
+async def test_a_query_with_a_name_is_exported_whole(shell: Shell, tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    object.__setattr__(shell.context, "queries", library)
+    library.save("to", "-- :most = 1\nSELECT SrcAddr FROM flow WHERE DstPort = :port LIMIT :most")
+    await shell.run(f"export csv {tmp_path / 'n.csv'} run to port=443")
+    assert (tmp_path / "n.csv").read_text().split() == ["SrcAddr", "10.0.0.1"]
+    with contextlib.chdir(tmp_path):
+        await shell.run("export csv select.csv run to port=443")
+    assert (tmp_path / "select.csv").read_bytes() == (tmp_path / "n.csv").read_bytes()
+    await shell.run(f"export json {tmp_path / 'n.json'} RUN to port=53 most=5")
+    assert json.loads((tmp_path / "n.json").read_text()) == [{"SrcAddr": "10.0.0.3"}]
+    with pytest.raises(Failure, match="port=VALUE is missing"):
+        await shell.run(f"export csv {tmp_path / 'no.csv'} run to")
+    assert not (tmp_path / "no.csv").exists()
+
+
+async def broken(ctx: Context) -> Result:  # noqa: ARG001
+    """Fail.
+
+    Examples:
+        broken
+    """
+    raise RuntimeError("of ours")
+
+
+async def test_a_defect_ends_a_command_and_not_the_session(shell: Shell) -> None:
+    shell.context.registry.add("broken", broken)
+    with pytest.raises(Failure) as failed:
+        await shell.run("broken")
+    assert str(failed.value) == "broken: a defect of the shell (RuntimeError: of ours)"
+    assert "10.0.0.1" in await shell.run("SELECT * FROM flow")
+
+
 async def test_dash_is_standard_output_in_scripts_only(
     shell: Shell, prompt_shell: Shell, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -415,3 +456,25 @@ async def test_a_collector_that_is_gone_is_not_a_failed_command(shell: Shell) ->
     await shell.server.stop(grace=None)
     with pytest.raises(SessionLost, match="the collector does not answer"):
         await shell.run("status")
+
+
+async def test_filters_with_a_name_are_meant_by_it(shell: Shell) -> None:
+    await shell.run("filter port 80 as web\nfilter port 53\nfilter replace web port 8080 as web")
+    await shell.run("set format json")
+    rows = json.loads(await shell.run("filter"))
+    assert [(row["id"], row["name"], row["filter"]) for row in rows] == [
+        (1, "web", "port 8080 as web"), (2, None, "port 53"),
+    ]  # fmt: skip
+    for line, reason in (
+        ("filter del wbe", "no filter named 'wbe': did you mean 'web'?"),
+        ("filter del 2 database", "no filter named 'database': there is web"),
+        ("filter replace port 80", "'port' is not the number of a filter: `filter list` shows"),
+    ):
+        with pytest.raises(Failure) as failed:
+            await shell.run(line)
+        assert failed.value.reason.startswith(reason)
+    await shell.run("filter del web 2")
+    assert shell.seen.told[-1].startswith("filters 1, 2 deleted  applied 1/1")
+    with pytest.raises(Failure) as failed:
+        await shell.run("filter del web")
+    assert failed.value.reason.startswith("no filter named 'web': none has a name")

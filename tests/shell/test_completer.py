@@ -138,6 +138,26 @@ def test_a_completion_that_fails_offers_nothing_and_raises_nothing() -> None:
     assert list(completer.get_completions(Document("fil"), CompleteEvent())) == []
 
 
+@pytest.mark.parametrize(
+    ("marked", "offered"),
+    [
+        ("filter port 80\nsta|", "status"),
+        ("status\n|", "filter"),
+        ("status\nfilter po|\nquit", "port"),
+        ("filter port 80\nSELECT * FROM fl|", "flow"),
+        ("SELECT a FROM flow\nWHERE By|\nstatus", "Bytes"),
+        ("-- who\nSELECT * FROM fl|", "flow"),
+    ],
+)
+def test_each_command_of_a_pasted_text_is_completed_as_one(marked: str, offered: str) -> None:
+    world = World(tables={"flow": {"Bytes": "INTEGER"}})
+    completer = ShellCompleter(build_registry(), lambda: world)
+    document = Document(marked.replace("|", ""), marked.index("|"))
+    found = [each.text for each in completer.get_completions(document, CompleteEvent())]
+    assert offered in found
+    assert len(found) < 20 or offered == "filter"
+
+
 async def test_what_is_offered_is_put_together_of_the_whole_session(shell: Shell) -> None:
     shell.capture.pods.append("shop/web-1")
     await shell.run("filter port 80")

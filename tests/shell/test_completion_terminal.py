@@ -49,10 +49,10 @@ def wait_for_menu(terminal: Terminal, pattern: str) -> None:
     terminal.wait_until(shown, f"{pattern!r} in the menu")
 
 
-def underlined(terminal: Terminal) -> str:
-    """What is, of the line that is being typed."""
+def underlined(terminal: Terminal, *, above: int = 0) -> str:
+    """What is, of the line that is being typed, or of one so many lines above it."""
     terminal.screen()
-    row = terminal.cells.buffer[terminal.cells.cursor.y]
+    row = terminal.cells.buffer[terminal.cells.cursor.y - above]
     return "".join(row[x].data for x in range(terminal.cells.columns) if row[x].underscore)
 
 
@@ -104,3 +104,32 @@ def test_wrong_words_are_underlined_once_the_cursor_has_left_them(terminal: Term
 def test_unknown_columns_are_underlined(terminal: Terminal) -> None:
     terminal.type("SELECT SrcAddr, prot FROM flow")
     terminal.wait_until(lambda: underlined(terminal) == "prot", "the column to be underlined")
+
+
+def test_unknown_functions_are_underlined(terminal: Terminal) -> None:
+    terminal.type("SELECT sume(Bytes), in_cidr(SrcAddr, '10.0.0.0/8') FROM flow")
+    terminal.wait_until(lambda: underlined(terminal) == "sume", "the function to be underlined")
+
+
+def test_each_line_of_a_pasted_text_is_a_command_of_its_own(terminal: Terminal) -> None:
+    terminal.type("\x1b[200~filter port 80\nset theme drak\nsnaplen \x1b[201~")
+    terminal.wait_until(lambda: terminal.line().endswith("snaplen"), "the last line")
+    terminal.wait_until(lambda: underlined(terminal, above=1) == "drak", "the word underlined")
+    assert underlined(terminal, above=2) == underlined(terminal) == ""
+    terminal.wait_for("snaplen SIZE")
+    terminal.press("alt-enter")
+    terminal.type("sta")
+    wait_for_menu(terminal, "status +Show what is captured")
+
+
+def test_parameters_of_a_named_query_and_their_values_are_offered(terminal: Terminal) -> None:
+    terminal.type("save to SELECT * FROM flow WHERE DstPort = :port\n")
+    terminal.wait_for("query to saved")
+    terminal.type("export csv x.csv run to ")
+    wait_for_menu(terminal, "port= +must be given")
+    terminal.press("tab")
+    terminal.wait_until(lambda: terminal.line().endswith("run to port="), "the parameter")
+    terminal.type("4")
+    wait_for_menu(terminal, r"^ +443 +1 row")
+    terminal.press("tab")
+    terminal.wait_until(lambda: terminal.line().endswith("run to port=443"), "the value")

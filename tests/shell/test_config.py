@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from nshell.config import TABLES, Config, ConfigError, load
 from nshell.shell.exits import Exit
-from nshell.xdg import config_directory, state_directory
+from nshell.xdg import config_directory, from_home, state_directory
 
 ROOT = str(Path(__file__).parents[2])
 
@@ -122,6 +123,9 @@ def test_variables_that_others_read_too_make_the_file_void(tmp_path: Path) -> No
         ),
         ("[shell\n", "expected ']' at the end of a table declaration (at line 1, column 7)"),
         ("[shell]\nkeys = vi\n", "invalid value (at line 2, column 8)"),
+        (f"[cluster]\nlease = {'1' * 5000}\n", "a number in it is too long, or brackets too deep"),
+        (f"[shell]\nstartup = {'[' * 5000}\n", "a number in it is too long, or brackets too deep"),
+        (f"[cluster]\nlease = '{'1' * 5000}'\n", "[cluster] lease: '1111"),
     ],
 )
 def test_what_is_wrong_is_one_line_with_file_word_and_the_right_one(
@@ -241,6 +245,19 @@ def test_directories_are_where_the_specification_says(monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_STATE_HOME", "not/absolute")
     assert config_directory() == Path("/etc/me/netobserv")
     assert state_directory() == Path("/home/me/.local/state/netobserv")
+
+
+def test_a_home_that_is_not_known_is_no_reason_to_fail(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # As in a container whose user has no name.
+    for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    assert config_directory() == Path("~/.config/netobserv")
+    assert load(config_directory() / "config.toml", {}) == Config()
+    monkeypatch.chdir(tmp_path)
+    assert from_home("~nobody-of-that-name/x") == Path("~nobody-of-that-name/x")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_help_names_usage_examples_and_what_else_to_see() -> None:
     text = about(REGISTRY, "export")
     assert text.startswith("export pcap [FILE] [where EXPR]\n\n")
     assert "examples:\n  export pcap\n" in text
-    assert text.endswith("see also: sql, capture, last")
+    assert text.endswith("see also: sql, queries, capture, last")
 
 
 def test_a_word_that_is_no_command_finds_those_that_speak_of_it() -> None:
@@ -84,7 +84,7 @@ def test_a_word_that_is_no_command_finds_those_that_speak_of_it() -> None:
 def test_a_topic_that_is_not_there_is_told_the_nearest(topic: str, near: str) -> None:
     with pytest.raises(CommandError) as failed:
         about(REGISTRY, topic)
-    tail = f": did you mean {near!r}?" if near else ""
+    tail = f": did you mean {near!r}?" if near else ": `help` lists what there is"
     assert str(failed.value) == f"no help for {topic!r}{tail}"
 
 

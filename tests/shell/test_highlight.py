@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prompt_toolkit.document import Document
 
 from nshell.collector import schema
+from nshell.collector.query.functions import Functions
+from nshell.collector.query.sql import known_names
 from nshell.collector.views import VIEWS
 from nshell.shell.commands import build_registry
 from nshell.shell.kinds import World
 from nshell.shell.prompt.highlight import ShellLexer
+from nshell.shell.queries.builtin import BUILT_IN
 
 if TYPE_CHECKING:
     from nshell.collector.relations import View
 
 REGISTRY = build_registry()
-WORLD = World(tables={t.name: {c.name: c.type for c in t.columns} for t in schema.RELATIONS})
+WORLD = World(
+    tables={t.name: {c.name: c.type for c in t.columns} for t in schema.RELATIONS},
+    functions=(*Functions().names(), *known_names(apsw.Connection(":memory:")).functions),
+)
 
 
 def painted(text: str, *, cursor: int | None = None, world: World = WORLD) -> list[tuple[str, str]]:
@@ -51,6 +59,11 @@ def style_of(word: str, text: str) -> str:
         ("enable dns,rtt ", "dns,rtt", "keyword"),
         ("set format json ", "json", "keyword"),
         ("schema flow ", "flow", "keyword"),
+        ("schema FLOW ", "FLOW", "keyword"),
+        ("export csv x.csv run lost ", "run", "keyword"),
+        ("alert when 'it is' not so ", "when", "command"),
+        ("status\n# why ", "# why ", "pygments.comment"),
+        ("-- why\nSELECT 1", "SELECT", "pygments.keyword"),
         ("SELECT Name, count(*) FROM pod ", "SELECT", "pygments.keyword"),
         # Words of other dialects are names of columns here.
         ("SELECT Name, count(*) FROM pod ", "Name", "pygments.name"),
@@ -112,6 +125,15 @@ def test_a_word_has_the_colour_of_what_it_is(text: str, word: str, style: str) -
         "SELECT row_number() OVER w FROM flow WINDOW w AS (ORDER BY Bytes) LIMIT 5|",
         "SELECT Bytes FROM flow UNION SELECT ~Foo~ FROM packet ORDER BY Bytes|",
         "SELECT CAST(Bytes AS TEXT), SrcAddr COLLATE NOCASE FROM flow|",
+        "SELECT ~sume~(Bytes), count (*), IP_NAME(SrcAddr) FROM flow WHERE ~foo~(1) = 1|",
+        "SELECT CAST(Bytes AS VARCHAR(5)), CAST(Bytes AS BIG INT(5)) FROM flow|",
+        "SELECT 1 FROM flow WHERE Bytes IN (1) AND (Bytes) AND EXISTS (SELECT 1)|",
+        "WITH t(a) AS (VALUES (1)) SELECT a FROM t JOIN flow USING (a) GROUP BY ~bar~(a)|",
+        "SELECT sume|(Bytes) FROM flow",
+        "SELECT value FROM generate_series(1, 5)|",
+        # A line is a command.
+        "filter port 80\nfilter port 443\nstatus\nquit|",
+        "filter port 80\n~sttaus~\nSELECT ~Foo~\nFROM flow\n# why\nset format json|",
         # Not known what it has.
         "SELECT a, b FROM flow, ~nothing~ WHERE c = 1|",
         "SELECT 'half|",
@@ -139,6 +161,17 @@ def test_right_sql_is_left_alone(view: View) -> None:
 
 def test_nothing_of_sql_is_called_wrong_while_the_tables_are_not_known() -> None:
     assert "wrong" not in dict(painted("SELECT Foo FROM flw ", world=World()))
+
+
+def test_no_function_is_called_wrong_while_they_are_not_known() -> None:
+    world = replace(WORLD, functions=())
+    assert "wrong" not in dict(painted("SELECT foo(1) ", world=world))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_nothing_is_wrong_in_a_query_that_comes_with_the_program(name: str) -> None:
+    sql = re.sub(r":(\w+)", "1", BUILT_IN[name])
+    assert [part for style, part in painted(f"{sql} ") if style == "wrong"] == []
 
 
 def test_lines_of_a_long_query_keep_their_place() -> None:

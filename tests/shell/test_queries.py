@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from nshell.collector.query.functions import Functions
 from nshell.collector.query.sql import LockedReader
 from nshell.shell.errors import CommandError, Failure
+from nshell.shell.kinds.queries import Asked
 from nshell.shell.output.render import render
 from nshell.shell.queries import Library, parameters
 from nshell.shell.queries.builtin import BUILT_IN
+from nshell.shell.queries.library import MOST_BYTES
 from tests.shell.querystore import make_store
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def saving(shell: Shell, library: Library) -> Shell:
 
 def test_parameters_are_found_outside_strings_and_comments() -> None:
     sql = "SELECT ':no', \":no\", :yes, a -- :no\n/* :no */ FROM t WHERE b=:yes AND c = :also"
-    assert parameters.names(sql) == ["yes", "also"]
+    assert list(parameters.taken(sql)) == ["yes", "also"]
 
 
 def test_a_value_is_put_in_as_a_literal() -> None:
@@ -77,18 +79,20 @@ def test_no_value_becomes_anything_but_a_value(value: str) -> None:
         (["q", "a=1"], "b=VALUE is missing"),
         (["q", "a=1", "b=2", "c=3"], "no parameter 'c': there is a, b"),
         (["q", "a=1", "a=2"], "a is given twice"),
-        (["q", "a"], "'a' is not NAME=VALUE"),
+        (["q", "a"], "'a' is not NAME=VALUE: did you mean 'a=VALUE'?"),
+        (["top_talkers", "rosw", "5"], "'rosw' is not NAME=VALUE: did you mean 'rows=VALUE'?"),
+        (["lost", "5"], "'5' is not NAME=VALUE"),
+        (["top_talker", "5"], "no query named 'top_talker': did you mean 'top_talkers'?"),
         (["p"], "no query named 'p': `queries` lists them"),
         (["top_talker"], "no query named 'top_talker': did you mean 'top_talkers'?"),
         (["top_talkers", "row=3"], "no parameter 'row': did you mean 'rows'?"),
         (["lost", "row=3"], "no parameter 'row': it has none"),
-        ([], "a query's name must follow `run`"),
     ],
 )
 def test_what_is_missing_or_unknown_is_told(library: Library, words: list[str], why: str) -> None:
     library.save("q", "SELECT :a, :b")
     with pytest.raises(CommandError) as error:
-        library.statement_of(words)
+        library.sql_of(Asked("", tuple(words)))
     assert str(error.value) == why
 
 
@@ -107,11 +111,29 @@ def test_a_saved_query_is_a_private_file_of_the_exact_text(
 
 def test_another_session_sees_what_one_saves_and_removes(tmp_path: Path) -> None:
     one, other = Library(tmp_path), Library(tmp_path)
-    assert "mine" not in other.summaries()
+    assert "mine" not in other.listed()
     one.save("mine", "SELECT 1")
-    assert other.summaries()["mine"] == "SELECT 1"
+    assert other.listed()["mine"].summary == "SELECT 1"
     one.remove("mine")
-    assert "mine" not in other.summaries()
+    assert "mine" not in other.listed()
+
+
+def test_a_query_that_was_edited_in_its_file_runs_as_it_is_now(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    library.save("mine", "SELECT 1")
+    changed = tmp_path.stat().st_mtime_ns
+    (tmp_path / "mine.sql").write_text("SELECT 2\n")
+    assert tmp_path.stat().st_mtime_ns == changed
+    assert library.sql_of(Asked("", ("mine",))) == "SELECT 2"
+    assert library.all()["mine"].text == "SELECT 2"
+
+
+def test_what_a_query_shows_is_not_what_its_parameters_are(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    text = "-- :name = 'two words' and more\n-- who it is\nSELECT :name"
+    query = library.save("mine", text)
+    assert (query.summary, query.takes) == ("who it is", "[name]")
+    assert library.sql_of(Asked("", ("mine",))).endswith("SELECT 'two words'")
 
 
 def test_what_is_no_query_in_the_directory_is_left_alone(tmp_path: Path) -> None:
@@ -120,6 +142,7 @@ def test_what_is_no_query_in_the_directory_is_left_alone(tmp_path: Path) -> None
     (tmp_path / "bytes.sql").write_bytes(b"\xff\xfe")
     (tmp_path / "folder.sql").mkdir()
     os.mkfifo(tmp_path / "pipe.sql")
+    (tmp_path / "endless.sql").write_text(f"SELECT 1 {' ' * MOST_BYTES}")
     (tmp_path / "good.sql").write_text("SELECT 1")
     assert set(Library(tmp_path).all()) == {"good", *BUILT_IN}
 
@@ -198,7 +221,7 @@ def test_every_built_in_query_answers_as_its_golden_file_says(
     parts = []
     for name in sorted(BUILT_IN):
         with LockedReader(store, Functions({})) as reader:
-            rows = list(reader.rows(reader.execute(library.statement(name, {}))))
+            rows = list(reader.rows(reader.execute(library.sql_of(Asked("", (name,))))))
             text = render("csv", reader.columns, rows)
         parts.append(f"== {name}: {library.get(name).summary}\n{text}")
     golden = GOLDEN / f"queries.{'cluster' if cluster else 'host'}.txt"

@@ -317,7 +317,9 @@ def test_what_is_offered_says_what_it_is() -> None:
     assert column.meta == "flow TEXT · source address"
 
 
-_WORDS = "SELECT FROM WITH AS IN CASE WHEN ON JOIN UNION LIMIT flow t1 , . ; ' \" ( ) [ * -- /* = 5"
+_WORDS = (
+    "SELECT FROM WITH AS IN CASE WHEN END ON JOIN UNION LIMIT flow t1 , . ; ' \" ( ) [ * -- /* = 5"
+)
 _TEXT = st.lists(st.sampled_from(_WORDS.split()), max_size=12).map(" ".join)
 
 

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from nshell.shell import sqltext
 from nshell.shell.errors import CommandError
 from nshell.shell.escape import escape, escape_block
-from nshell.shell.script import Splitter, is_finished, split_script
+from nshell.shell.script import (
+    Splitter,
+    command_at,
+    command_spans,
+    is_finished,
+    split_script,
+)
 from nshell.shell.words import Cursor, split
 
 COMMANDS = ["filter", "status", "export", "sql", "wait", "quit", "tables"]
@@ -180,9 +186,64 @@ def test_a_query_behind_another_command_goes_on_while_it_must() -> None:
     ]
 
 
+def test_comments_may_stand_before_a_query() -> None:
+    query = "/* who\n talks */ -- most\nSELECT 1 FROM flow"
+    assert split_script(f"-- more\n{query}\nstatus", commands=COMMANDS) == [query, "status"]
+    assert split_script("/* nothing */\n", commands=COMMANDS) == []
+    assert sqltext.is_sql(query)
+    assert not sqltext.is_sql("/* SELECT */ status")
+    assert not sqltext.is_sql("/**/" * 5000 + "1")
+
+
+def test_what_ends_a_line_elsewhere_stays_in_a_text_of_sql() -> None:
+    query = "SELECT 'a\u2028b\x0cc'"
+    assert split_script(f"{query}\r\nstatus", commands=COMMANDS) == [query, "status"]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["filter port 80\n", "status\n", "# why\n", "\n", "nonsense"],
+        ["SELECT a\nFROM flow;\n", "status\n", "SELECT 1\n", "filter port 80"],
+        ["SELECT a\nFROM flow\n", "quit"],
+        ["SELECT count(*)\nfilter (WHERE 1)\nFROM flow"],
+        ["-- what it shows\n", "WITH a AS (\nSELECT 1\n)\nSELECT * FROM a"],
+        ["filter port 80 \\\nprotocol tcp\n", ""],
+        ["export csv f SELECT a,\nb FROM flow\n", "tables"],
+    ],
+)
+def test_the_commands_of_a_text_that_is_typed_have_their_places(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    spans = command_spans(text, commands=COMMANDS)
+    assert [text[begin:end] for begin, end in spans] == pieces
+    at = 0
+    for piece in pieces:
+        assert command_at(text, at, commands=COMMANDS) == (at, at + len(piece))
+        at += len(piece)
+
+
+_PIECES = "SELECT FROM ( ) , ' ; \\G -- /* */ # a filter export csv save q watch"
+
+
+@given(st.lists(st.sampled_from([*_PIECES.split(), "\\\n", "\n", "\n"]), max_size=16).map(" ".join))
+def test_each_command_in_its_place_is_what_runs(text: str) -> None:
+    spans = command_spans(text, commands=COMMANDS)
+    apart = [
+        command
+        for begin, end in spans
+        for command in split_script(text[begin:end], commands=COMMANDS)
+    ]
+    assert apart == split_script(text, commands=COMMANDS)
+
+
 @pytest.mark.parametrize(
     ("text", "finished"),
     [
+        ("-- most\nSELECT 1 FROM", False),
+        ("/* half", False),
+        ("/* who */", False),
+        ("/* who */ SELECT 1", True),
+        ("-- who", True),
         ("SELECT 1 FROM", False),
         ("SELECT 1\\G", True),
         ("SELECT 1 +\\G", True),

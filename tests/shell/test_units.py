@@ -13,7 +13,17 @@ from nshell.shell.units import (
     parse_duration,
     parse_size,
     plural,
+    whole_number,
 )
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("007", 7), ("9", 9), ("10", None), ("-1", None), ("", None), ("٣", None),
+     ("1.5", None), ("1" * 5000, None)],
+)  # fmt: skip
+def test_a_whole_number_is_one_between_its_bounds(text: str, number: int | None) -> None:
+    assert whole_number(text, 0, 9) == number
 
 
 @pytest.mark.parametrize(
@@ -41,6 +51,11 @@ def test_a_duration_without_unit_is_told_the_likely_one() -> None:
 )
 def test_sizes_follow_kubernetes_quantities(text: str, size: int) -> None:
     assert parse_size(text) == size
+
+
+def test_a_size_without_end_is_refused() -> None:
+    with pytest.raises(ValueError, match="is too large"):
+        parse_size("9" * 400)
 
 
 def test_a_size_with_a_wrong_unit_is_told_the_nearest() -> None:

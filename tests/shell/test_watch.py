@@ -15,6 +15,7 @@ from nshell.shell.commands import build_registry
 from nshell.shell.errors import CommandError
 from nshell.shell.kinds import World
 from nshell.shell.output.cells import Cells
+from nshell.shell.queries import Query
 from nshell.shell.watch.asking import Ran, due
 from nshell.shell.watch.follow import HISTORY, Frame, compare
 from nshell.shell.watch.screen import Screen
@@ -392,8 +393,9 @@ def test_a_wrong_word_is_named(line: str, error: str) -> None:
 
 
 def offered(line: str) -> list[str]:
+    query = Query("top_talkers", "SELECT 1", saved=False)
     world = World(
-        tables={"flow": {"SrcAddr": "TEXT"}}, queries={"top_talkers": ""}, alerts={7: "SELECT 1"}
+        tables={"flow": {"SrcAddr": "TEXT"}}, queries={"top_talkers": query}, alerts={7: "SELECT 1"}
     )
     return [candidate.text for candidate in build_registry().complete(line, world)]
 

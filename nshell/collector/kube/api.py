@@ -12,9 +12,10 @@ import json
 import os
 import threading
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+
+from nshell.xdg import from_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,7 +179,7 @@ def _client() -> Any:
 def _kubeconfig() -> str:
     """One or several files, as the variable has them."""
     path = os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
-    names = [Path(each).expanduser() for each in path.split(os.pathsep) if each]
+    names = [from_home(each) for each in path.split(os.pathsep) if each]
     if not any(each.is_file() for each in names):
         raise AccessError(f"no cluster: neither in a pod nor is there a {path}")
     return path

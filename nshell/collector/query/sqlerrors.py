@@ -37,7 +37,7 @@ _NO_COLUMN = re.compile(r"no such column: (?P<word>\S+)")
 _NO_TABLE = re.compile(r"no such table: (?P<word>\S+)")
 _NO_FUNCTION = re.compile(r"no such function: (?P<word>\S+)")
 _NEAR = re.compile(r'near "(?P<word>.+)": syntax error', re.DOTALL)
-_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n?|/\*.*?\*/)*(?P<word>\w+)", re.DOTALL)
+_FIRST_WORD = re.compile(r"(?>\s+|--[^\n]*\n?|/\*.*?\*/)*+(?P<word>\w+)", re.DOTALL)
 
 
 class QueryError(ValueError):

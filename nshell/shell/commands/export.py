@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
 from nshell.shell.errors import CommandError
-from nshell.shell.kinds import Sql, Where
+from nshell.shell.kinds import Where
 from nshell.shell.kinds.files import File
+from nshell.shell.kinds.queries import RUN, Asked, QueryWords
 from nshell.shell.output.outfile import OutFile
 from nshell.shell.output.render import format_named
+from nshell.shell.sqltext import STARTERS
 from nshell.shell.units import human_bytes, plural
 from nshell.shell.values import Notice, Result
 
@@ -29,13 +31,14 @@ def register(registry: Registry) -> None:
     registry.add("export pcapng", pcapng)
     registry.add("export csv", csv)
     registry.add("export json", json)
+    registry.add("export parquet", parquet)
     registry.add("export db", db)
 
 
 async def pcap(
     ctx: Context,
     file: Annotated[str | None, File("pcap")] = None,
-    where: Annotated[str | None, Where()] = None,
+    where: Annotated[str, Where()] = "",
 ) -> Result:
     """Write captured packets as pcap.
 
@@ -53,7 +56,7 @@ async def pcap(
 async def pcapng(
     ctx: Context,
     file: Annotated[str | None, File("pcapng")] = None,
-    where: Annotated[str | None, Where()] = None,
+    where: Annotated[str, Where()] = "",
 ) -> Result:
     """Write captured packets as pcapng, with the interface of each.
 
@@ -65,27 +68,49 @@ async def pcapng(
 
 
 async def csv(
-    ctx: Context, file: Annotated[str, File("csv")], statement: Annotated[str, Sql()]
+    ctx: Context, file: Annotated[str, File("csv")], query: Annotated[Asked, QueryWords()]
 ) -> Result:
     """Write every row of a query as csv; NULL is an empty field.
 
+    The query is SQL or, behind `run`, one that has a name.
+
     Examples:
         export csv flows.csv SELECT * FROM flow
-        export csv talkers.csv SELECT SrcAddr, sum(Bytes) FROM flow GROUP BY 1
+        export csv talkers.csv run top_talkers rows=100
     """
-    return await _rows_file(ctx, "csv", file=file, statement=statement)
+    return await _rows_file(ctx, "csv", file=file, query=query)
 
 
 async def json(
-    ctx: Context, file: Annotated[str, File("json")], statement: Annotated[str, Sql()]
+    ctx: Context, file: Annotated[str, File("json")], query: Annotated[Asked, QueryWords()]
 ) -> Result:
     """Write every row of a query as a json array of objects.
 
+    The query is SQL or, behind `run`, one that has a name.
+
     Examples:
         export json flows.json SELECT * FROM flow
-        export json drops.json SELECT * FROM drop_summary
+        export json slow.json run slow_dns ms=50
     """
-    return await _rows_file(ctx, "json", file=file, statement=statement)
+    return await _rows_file(ctx, "json", file=file, query=query)
+
+
+async def parquet(
+    ctx: Context, file: Annotated[str, File("parquet")], query: Annotated[Asked, QueryWords()]
+) -> Result:
+    """Write every row of a query as Apache Parquet, for DuckDB, pandas and the like.
+
+    It needs pyarrow beside netobserv. A column of numbers is one of numbers there;
+    one that mixes numbers and text is text.
+
+    Examples:
+        export parquet flows.parquet SELECT * FROM flow
+        export parquet talkers.parquet run top_talkers rows=1000
+    """
+    from nshell.shell.output.parquet import ensure_arrow  # noqa: PLC0415 - seldom wanted
+
+    await asyncio.to_thread(ensure_arrow)
+    return await _rows_file(ctx, "parquet", file=file, query=query)
 
 
 async def db(ctx: Context, file: Annotated[str | None, File("db")] = None) -> Result:
@@ -95,14 +120,14 @@ async def db(ctx: Context, file: Annotated[str | None, File("db")] = None) -> Re
         export db
         export db incident.db
     """
-    return await _capture_file(ctx, "db", file=file, where=None)
+    return await _capture_file(ctx, "db", file=file)
 
 
-async def _capture_file(ctx: Context, kind: str, *, file: str | None, where: str | None) -> Result:
+async def _capture_file(ctx: Context, kind: str, *, file: str | None, where: str = "") -> Result:
     name = file or default_name(kind, when=time.localtime())
     summary: pb.ExportSummary | None = None
     with OutFile(name, stdout=not ctx.interactive) as out:
-        async with aclosing(ctx.client.export(kind, where=where or "")) as replies:
+        async with aclosing(ctx.client.export(kind, where=where)) as replies:
             async for reply in replies:
                 await out.write(reply.data)
                 summary = reply.summary if reply.HasField("summary") else summary
@@ -114,11 +139,15 @@ async def _capture_file(ctx: Context, kind: str, *, file: str | None, where: str
     return Notice(f"wrote {what} ({human_bytes(out.size)}) to {out.name}{gone}")
 
 
-async def _rows_file(ctx: Context, kind: str, *, file: str, statement: str) -> Result:
+async def _rows_file(ctx: Context, kind: str, *, file: str, query: Asked) -> Result:
+    if file.lower() == RUN or file.upper() in STARTERS:
+        raise CommandError(f"a file must be named before the query: export {kind} FILE {file} ...")
+    statement = ctx.queries.sql_of(query)
     with OutFile(file, stdout=not ctx.interactive) as out:
         answer = await ctx.client.query(statement)
         try:
-            rows = await _write_rows(out, kind, answer)
+            write = _write_parquet if kind == "parquet" else _write_rows
+            rows = await write(out, kind, answer)
         finally:
             await answer.close()
         await out.commit()
@@ -134,6 +163,18 @@ async def _write_rows(out: OutFile, kind: str, answer: Answer) -> int:
         await out.write(text.encode("utf-8", "backslashreplace"))
     await out.write(form.tail().encode())
     return rows
+
+
+async def _write_parquet(out: OutFile, _: str, answer: Answer) -> int:
+    from nshell.shell.output.parquet import ParquetRows  # noqa: PLC0415 - seldom wanted
+
+    with ParquetRows(answer.columns) as rows:
+        async for chunk in answer.chunks:
+            await asyncio.to_thread(rows.add, chunk)
+        pieces = rows.pieces()
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            await out.write(piece)
+        return rows.count
 
 
 def default_name(kind: str, *, when: time.struct_time) -> str:

@@ -8,7 +8,7 @@ from nshell.shell.commands.query import ask
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
 from nshell.shell.errors import CommandError
 from nshell.shell.kinds import Choice
-from nshell.shell.kinds.queries import NewName, QueryName, RunWords, Saved
+from nshell.shell.kinds.queries import Asked, NewName, QueryName, RunWords, Saved
 from nshell.shell.output.recall import KEPT_ROWS
 from nshell.shell.output.render import FORMATS
 from nshell.shell.values import Notice, Result, Row, Table, Text
@@ -27,16 +27,17 @@ def register(registry: Registry) -> None:
     registry.add("last", last)
 
 
-async def run(ctx: Context, words: Annotated[tuple[str, ...], RunWords()]) -> Result:
+async def run(ctx: Context, asked: Annotated[Asked, RunWords()]) -> Result:
     """Ask a query by its name, with values for its parameters.
 
     `queries` lists them. A value is taken as it is typed; quotes keep spaces in it.
+    `watch`, `alert when` and `export csv FILE` take the same in place of SQL.
 
     Examples:
         run top_talkers
         run slow_dns ms=50
     """
-    return await ask(ctx, ctx.queries.statement_of(words))
+    return await ask(ctx, ctx.queries.sql_of(asked))
 
 
 async def queries(ctx: Context, name: Annotated[str | None, QueryName()] = None) -> Result:
@@ -60,7 +61,7 @@ async def queries(ctx: Context, name: Annotated[str | None, QueryName()] = None)
 async def save(
     ctx: Context,
     name: Annotated[str, NewName()],
-    statement: Annotated[str | None, Saved()] = None,
+    statement: Annotated[str, Saved()] = "",
 ) -> Result:
     """Give a query a name, for this session and those to come.
 
@@ -93,7 +94,7 @@ async def unsave(ctx: Context, name: Annotated[str, QueryName()]) -> Result:
     return Notice(f"query {name} removed{back}")
 
 
-async def last(ctx: Context, form: Annotated[str | None, Choice(*FORMATS)] = None) -> Result:
+async def last(ctx: Context, form: Annotated[str, Choice(*FORMATS)] = "") -> Result:
     """Show the rows of the last query once more, without asking again.
 
     Examples:
@@ -106,7 +107,7 @@ async def last(ctx: Context, form: Annotated[str | None, Choice(*FORMATS)] = Non
         raise CommandError("no query has been asked yet")
     if recall.more:
         ctx.narrate(f"its first {KEPT_ROWS:,} rows: no more are kept")
-    return Table(recall.columns, list(recall.rows), format=form or "")
+    return Table(recall.columns, list(recall.rows), format=form)
 
 
 def _origin(query: Query) -> str:

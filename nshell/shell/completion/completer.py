@@ -15,6 +15,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 
 from nshell.shell.escape import escape
 from nshell.shell.kinds import World
+from nshell.shell.script import command_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -55,11 +56,13 @@ class ShellCompleter(Completer):
                 )
 
     def _found(self, document: Document) -> Iterable[Candidate]:
-        before, after = document.text_before_cursor, document.text_after_cursor
+        text, cursor = document.text, document.cursor_position
         try:
-            return self._registry.complete(before, self._world(), after=after)
+            begin, end = command_at(text, cursor, commands=self._registry.first_words())
+            world = self._world()
+            return self._registry.complete(text[begin:cursor], world, after=text[cursor:end])
         except Exception:  # the line being typed is worth more
-            logging.getLogger(__name__).exception("no completion of %r", before)
+            logging.getLogger(__name__).exception("no completion of %r", text)
             return ()
 
     async def offer_again(self, buffer: Buffer) -> None:
@@ -112,7 +115,7 @@ class Worlds:
         return replace(
             self._schema,
             filters={rule.id: rule.text for rule in status.rules} if status is not None else {},
-            queries=context.queries.summaries(),
+            queries=context.queries.listed(),
             alerts={alert.number: alert.statement for alert in list(context.alerts)},
         )
 

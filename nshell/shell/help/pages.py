@@ -16,6 +16,7 @@ PROMPT_KEYS = (
     ("Enter", "run what is finished, open a line otherwise"),
     ("Alt-Enter", "open a line; with vi's keys o does"),
     ("Tab, Shift-Tab", "walk through the menu; Enter takes the item, Esc closes it"),
+    ("Tab within a word", "complete what stands before the cursor; the rest stays"),
     ("Up, Down", "lines of the history that begin as this one does"),
     ("Ctrl-R", "search the history, upper and lower case alike"),
     ("Right, Ctrl-E", "take the suggestion shown behind the cursor; Alt-F one word of it"),
@@ -37,6 +38,7 @@ FUNCTIONS = (
     ("port_name(Port, Proto)", "service on a port"),
     ("proto_name(Proto)", "name of an IP protocol"),
     ("human_bytes(Bytes)", "with a unit, such as 1.5 MiB"),
+    ("filter_name(FilterId)", "name that the filter was given"),
 )
 SQL_EXAMPLES = (
     "SELECT SrcAddr, DstAddr, sum(Bytes) AS Bytes FROM flow GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 10",

@@ -43,7 +43,7 @@ SEE_ALSO: Mapping[str, tuple[str, ...]] = {
     "sql": ("help sql", "tables", "schema", "watch", "export csv"),
     "tables": ("schema", "help sql"),
     "schema": ("tables", "help sql"),
-    "run": ("queries", "save", "watch"),
+    "run": ("queries", "save", "watch", "export csv"),
     "queries": ("run", "save"),
     "save": ("run", "unsave", "queries"),
     "unsave": ("save", "queries"),
@@ -51,7 +51,7 @@ SEE_ALSO: Mapping[str, tuple[str, ...]] = {
     "view": ("watch", "filter", "help keys"),
     "watch": ("alert", "view", "wait until", "help keys"),
     "alert": ("watch", "wait until"),
-    "export": ("sql", "capture", "last"),
+    "export": ("sql", "queries", "capture", "last"),
     "source": ("wait until", "help config"),
     "status": ("agents", "losses"),
     "agents": ("status", "losses"),
@@ -157,7 +157,8 @@ def _speaking_of(registry: Registry, text: str) -> str:
     ]
     if not found:
         known = [*registry.names(), *registry.first_words(), *PREDICATES, *PAGES]
-        raise CommandError(f"no help for {text!r}{did_you_mean(text, known)}")
+        near = did_you_mean(text, known) or ": `help` lists what there is"
+        raise CommandError(f"no help for {text!r}{near}")
     width = max(len(name) for name, _ in found) + 2
     lines = (_line(name, summary, width) for name, summary in found)
     return "\n".join([f"no command {text!r}; these speak of it:", *lines])

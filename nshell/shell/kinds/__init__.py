@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from nshell.shell.errors import CommandError, did_you_mean
 from nshell.shell.sqltext import STARTERS
-from nshell.shell.units import parse_duration
+from nshell.shell.units import parse_duration, whole_number
 from nshell.shell.words import split
 
 if TYPE_CHECKING:
+    from nshell.shell.queries import Query
     from nshell.shell.words import Cursor
 
 T = TypeVar("T")
@@ -58,8 +59,8 @@ class World:
     filters: Mapping[int, str] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=dict)
     """Name to summary."""
-    queries: Mapping[str, str] = field(default_factory=dict)
-    """Named queries: name to summary."""
+    queries: Mapping[str, Query] = field(default_factory=dict)
+    """Those with a name."""
     alerts: Mapping[int, str] = field(default_factory=dict)
     """Number to statement."""
     seen: Callable[[Any], Sequence[Row]] = _nothing_seen
@@ -83,8 +84,9 @@ class Fragment:
 
     def tail(self, count: int) -> Fragment:
         """Without so many of its words."""
-        start = list(split(self.raw))[count].start if count < len(self.before) else None
-        raw = self.word if start is None else self.raw[start:]
+        words = split(self.raw)
+        whole = count < len(self.before) and count < len(words)
+        raw = self.raw[words[count].start :] if whole else self.word
         return replace(self, before=self.before[count:], raw=raw)
 
 
@@ -120,7 +122,8 @@ class Kind(Generic[T]):
         return [self._style(words[:at], word, world) for at, word in enumerate(words)]
 
     def _style(self, before: Sequence[str], word: str, world: World) -> str:
-        known = {found.text for found in self.complete(Fragment(before, "", ""), world)}
+        raw = "".join(f"{word} " for word in before)
+        known = {found.text for found in self.complete(Fragment(before, "", raw), world)}
         if word in known:
             return "keyword"
         if known and self.closed:
@@ -136,9 +139,10 @@ class Number(Kind[int]):
 
     def take(self, cursor: Cursor) -> int:
         word = cursor.next()
-        if not word.isdecimal() or not self._low <= int(word) <= self._high:
+        number = whole_number(word, self._low, self._high)
+        if number is None:
             raise CommandError(f"{word!r} is not a number from {self._low} to {self._high:,}")
-        return int(word)
+        return number
 
 
 class Choice(Kind[str]):
@@ -256,6 +260,9 @@ class TableName(Kind[str]):
 
     def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:  # noqa: ARG002
         return [Candidate(name, world.notes.get(name, "table")) for name in world.tables]
+
+    def _style(self, before: Sequence[str], word: str, world: World) -> str:
+        return super()._style(before, word.lower(), world)
 
 
 class CommandName(Kind[str]):

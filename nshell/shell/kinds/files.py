@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nshell.shell.kinds import Candidate, Kind
+from nshell.xdg import from_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from nshell.shell.kinds import Fragment, World
     from nshell.shell.words import Cursor
@@ -33,13 +34,15 @@ class File(Kind[str]):
 
     def take(self, cursor: Cursor) -> str:
         name = cursor.next()
-        return str(Path(name).expanduser()) if name.startswith("~") else name
+        return str(from_home(name)) if name.startswith("~") else name
 
     def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:  # noqa: ARG002
         directory, slash, start = at.word.rpartition("/")
+        if not at.raw.endswith(start):  # a quote closes it
+            return
         try:
-            found = _listed(Path(directory + slash).expanduser(), start)
-        except (OSError, RuntimeError, ValueError):
+            found = _listed(from_home(directory + slash), start)
+        except (OSError, ValueError):
             found = []
         for name in sorted(found, key=self._rank)[:_MOST_FILES]:
             yield Candidate(name, replaces=len(start))

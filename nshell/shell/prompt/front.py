@@ -40,12 +40,15 @@ from nshell.shell.prompt.look import Look, look
 from nshell.shell.prompt.toolbar import of_the_shell, toolbar
 from nshell.shell.prompt.welcome import HINT, first_time
 from nshell.shell.runner import Runner
+from nshell.shell.script import command_at
 from nshell.shell.settings import give
 from nshell.shell.startup import Startup
 from nshell.shell.stderr import stderr_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from prompt_toolkit.document import Document
 
     from nshell.proto import session_pb2 as pb
     from nshell.shell.context import Settings
@@ -215,7 +218,7 @@ class PromptFront:
         if self._prompt is None:
             return FormattedText()
         app = self._prompt.app
-        hint = session.context.registry.hint(self._prompt.default_buffer.text)
+        hint = _hint(session, self._prompt.default_buffer.document)
         width = app.output.get_size().columns
         mode = _VI_MODES.get(app.vi_state.input_mode, "replace")
         also = of_the_shell(
@@ -262,6 +265,15 @@ class PromptFront:
                     problem = str(error)
                     logging.getLogger(__name__).warning("no completion of names: %s", problem)
             await _news_of_names(session, before)
+
+
+def _hint(session: Session, document: Document) -> str:
+    """The usage of the command that the cursor is in."""
+    registry = session.context.registry
+    begin, end = command_at(
+        document.text, document.cursor_position, commands=registry.first_words()
+    )
+    return registry.hint(document.text[begin:end])
 
 
 async def _news_of_names(session: Session, before: bytes) -> None:

@@ -19,6 +19,7 @@ from prompt_toolkit.lexers import Lexer
 
 from nshell.shell import sqltext
 from nshell.shell.kinds import World
+from nshell.shell.script import command_spans, is_comment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -53,6 +54,10 @@ class Span:
     start: int
     end: int
     style: str
+
+    def behind(self, length: int) -> Span:
+        """The same in a text that so many characters stand before."""
+        return Span(self.start + length, self.end + length, self.style)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +109,19 @@ class ShellLexer(Lexer):
     def _paint(self, text: str, world: World) -> Painted:
         if len(text) > _LONGEST:
             return Painted()
+        spans, wrong = [], []
+        for begin, end in command_spans(text, commands=self._registry.first_words()):
+            painted = self._one(text[begin:end], world)
+            spans += [span.behind(begin) for span in painted.spans]
+            wrong += [span.behind(begin) for span in painted.wrong]
+        return Painted(spans, wrong)
+
+    def _one(self, text: str, world: World) -> Painted:
+        """A single command."""
         if sqltext.is_sql(text):
             return self._sql(text, world)
+        if is_comment(text):
+            return Painted([Span(0, len(text), "class:pygments.comment")])
         return self._command(text, world)
 
     @cached_property

@@ -236,6 +236,15 @@ _TEXTS = {
             DstPort, max(Bytes) AS Bytes, max(EndMs) AS TimeLastMs
         FROM at_node GROUP BY Sender, DstAddr, DstPort ORDER BY max(Bytes) DESC LIMIT 100
     """,
+    "by_filter": """
+        -- what each filter has captured, and what none decided
+        SELECT FilterId, filter_name(FilterId) AS Name,
+            (SELECT Filter FROM filter_log WHERE filter_log.FilterId = flow.FilterId
+                ORDER BY Generation DESC LIMIT 1) AS Filter,
+            count(*) AS Flows, sum(Packets) AS Packets, sum(Bytes) AS Bytes,
+            min(TimeFlowStartMs) AS TimeFirstMs, max(TimeFlowEndMs) AS TimeLastMs
+        FROM flow GROUP BY FilterId ORDER BY FilterId LIMIT 100
+    """,
     "lost": """
         -- what the capture itself lost, where and when
         SELECT Node, Stage, sum(Count) AS Count, sum(Bytes) AS Bytes,

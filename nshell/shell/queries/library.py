@@ -18,8 +18,10 @@ from nshell.shell.sqltext import STARTERS, is_blank, statements, tokens
 from nshell.xdg import state_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from nshell.shell.kinds.queries import Asked
 
 MOST_BYTES = 64 << 10
 _NAME = re.compile(r"[^\W\d_][\w.-]{0,63}", re.ASCII)
@@ -39,20 +41,24 @@ class Query:
 
     @property
     def summary(self) -> str:
-        """Its first line of comment, else how it begins."""
+        """Its first line of comment that says what it shows, else how it begins."""
         for line in self.text.splitlines():
             bare = line.strip()
-            if bare.startswith("--") and bare.strip("- "):
-                return bare.lstrip("-").strip()
+            said = bare.lstrip("-").strip()
+            if bare.startswith("--") and said and parameters.default(bare) is None:
+                return said
         return " ".join(self.text.split())
+
+    @property
+    def parameters(self) -> Mapping[str, str | None]:
+        """Each with what it is when it is not given; None: it must be."""
+        return parameters.taken(self.text)
 
     @property
     def takes(self) -> str:
         """Its parameters; those in brackets need not be given."""
-        known = parameters.defaults(self.text)
-        return " ".join(
-            f"[{name}]" if name in known else name for name in parameters.names(self.text)
-        )
+        known = self.parameters.items()
+        return " ".join(name if otherwise is None else f"[{name}]" for name, otherwise in known)
 
 
 class Library:
@@ -60,15 +66,20 @@ class Library:
 
     def __init__(self, directory: Path | None = None) -> None:
         self._given = directory
-        self._seen: tuple[int, dict[str, Query]] = (-1, {})
-        self._summed: tuple[Mapping[str, Query], Mapping[str, str]] = ({}, {})
+        self._seen: tuple[int, Mapping[str, Query]] = (-1, {})
 
     @cached_property
     def _directory(self) -> Path:
         return self._given or state_directory() / "queries"
 
     def all(self) -> Mapping[str, Query]:
-        """By name, in its order; read again when the directory has changed."""
+        """By name, in its order."""
+        # A file that was edited in place does not change its directory.
+        self._seen = (-1, {})
+        return self.listed()
+
+    def listed(self) -> Mapping[str, Query]:
+        """The same for completion, which asks at every key: read when the directory has changed."""
         try:
             changed = self._directory.stat().st_mtime_ns
         except OSError:
@@ -76,14 +87,6 @@ class Library:
         if self._seen[0] != changed:
             self._seen = changed, self._read()
         return self._seen[1]
-
-    def summaries(self) -> Mapping[str, str]:
-        """Name to summary and parameters, for completion; asked for at every key."""
-        queries = self.all()
-        if self._summed[0] is not queries:
-            found = {name: f"{q.summary} {q.takes}".rstrip() for name, q in queries.items()}
-            self._summed = queries, found
-        return self._summed[1]
 
     def get(self, name: str) -> Query:
         """CommandError, with the nearest one, where there is none of that name."""
@@ -93,15 +96,13 @@ class Library:
             raise CommandError(f"no query named {name!r}{near}")
         return known[name]
 
-    def statement(self, name: str, values: Mapping[str, str]) -> str:
-        """The SQL that this one runs with these values."""
-        return parameters.filled(self.get(name).text, values)
-
-    def statement_of(self, words: Sequence[str]) -> str:
-        """The same, from what stands behind `run`: a name and `name=value` words."""
-        if not words:
-            raise CommandError("a query's name must follow `run`")
-        return self.statement(words[0], parameters.given(words[1:]))
+    def sql_of(self, asked: Asked) -> str:
+        """The SQL of a query that was typed; nothing where none was."""
+        if not asked.run:
+            return asked.statement
+        name, *values = asked.run
+        query = self.get(name)
+        return parameters.filled(query.text, parameters.given(values, query.parameters))
 
     def save(self, name: str, text: str) -> Query:
         """Keep it; CommandError where the name or the text will not do."""
@@ -119,7 +120,6 @@ class Library:
             new.replace(self._file(name))
         except OSError as error:
             raise CommandError(f"cannot save {name}: {error.strerror or error}") from error
-        self._forget()
         return self.get(name)
 
     def remove(self, name: str) -> Query:
@@ -131,14 +131,10 @@ class Library:
             self._file(name).unlink()
         except OSError as error:
             raise CommandError(f"cannot remove {name}: {error.strerror or error}") from error
-        self._forget()
         return query
 
     def _file(self, name: str) -> Path:
         return self._directory / f"{name}{_SUFFIX}"
-
-    def _forget(self) -> None:
-        self._seen = (-1, {})
 
     def _read(self) -> dict[str, Query]:
         from nshell.shell.queries.builtin import BUILT_IN  # noqa: PLC0415 - when one is wanted
@@ -158,9 +154,10 @@ def _text(path: Path) -> str | None:
         if not path.is_file():  # a pipe would be waited for
             return None
         with path.open(encoding="utf-8", newline="") as file:
-            return file.read(MOST_BYTES).removesuffix("\n")
+            text = file.read(MOST_BYTES + 1).removesuffix("\n")
     except (OSError, UnicodeDecodeError):
         return None
+    return text if len(text) <= MOST_BYTES else None
 
 
 def _check_name(name: str) -> None:

@@ -95,4 +95,13 @@ def _in_string(text: str, start: int, after: str, world: World) -> list[Candidat
     ]
 
 
-__all__ = ["complete_sql"]
+def values_at(sql: str, begin: int, end: int, world: World) -> list[tuple[str, str]]:
+    """The values, without quotes, that could stand in this part's place; with what they are."""
+    scope, at = _scope(sql[:begin], sql[end:], world)
+    compared = place_in(scope, at).compared
+    if compared is None:
+        return []
+    return [(literals.bare(o), o.meta) for o in literals.literals(compared, scope, world)]
+
+
+__all__ = ["complete_sql", "values_at"]

@@ -1,4 +1,4 @@
-"""Names in a statement that stand for nothing, as far as that is sure: tables and columns.
+"""Names in a statement that stand for nothing, as far as that is sure: tables, columns, functions.
 
 Where a source is not understood, nothing is said of columns that could be its own.
 """
@@ -61,6 +61,10 @@ class _Check:
     def _any(self) -> frozenset[str]:
         """What a column of some table is called."""
         return frozenset(name.lower() for table in self._world.tables.values() for name in table)
+
+    @cached_property
+    def _functions(self) -> frozenset[str]:
+        return frozenset(name.lower() for name in self._world.functions)
 
     def query(
         self, group: Group, named: Mapping[str, Columns | None], around: Sequence[Source]
@@ -127,8 +131,16 @@ class _Check:
                 elif after is not None and after.text == ".":
                     if not any(each.name.lower() == item.text.lower() for each in names.sources):
                         yield item
-                elif not isinstance(after, Group) and self._is_missing(item, before, names):
+                elif isinstance(after, Group):
+                    if self._is_no_function(item, before):
+                        yield item
+                elif self._is_missing(item, before, names):
                     yield item
+
+    def _is_no_function(self, item: Token, before: Item | None) -> bool:
+        if before is not None and not _awaits_operand(before):
+            return False
+        return bool(self._functions) and item.text.lower() not in self._functions
 
     def _is_missing(self, item: Token, before: Item | None, names: _Names) -> bool:
         if before is not None and not _awaits_operand(before):

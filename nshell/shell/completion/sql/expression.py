@@ -84,7 +84,7 @@ def _lacks_and(before: Sequence[Item]) -> bool:
 
 def _open_cases(before: Sequence[Item]) -> int:
     found = [item.word for item in before]
-    return found.count("CASE") - found.count("END")
+    return max(0, found.count("CASE") - found.count("END"))
 
 
 def _within_case(before: Sequence[Item]) -> tuple[str, ...]:

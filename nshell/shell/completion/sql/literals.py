@@ -98,8 +98,10 @@ def within(typed: str, offers: Sequence[Offer]) -> list[Offer]:
     """Texts for a literal that is being typed."""
     texts = (offer for offer in offers if offer.text.startswith("'"))
     # Of a pattern: what stands behind its first %.
-    return matching(typed.replace("''", "'").lstrip("%"), texts, key=_body)
+    return matching(typed.replace("''", "'").lstrip("%"), texts, key=bare)
 
 
-def _body(offer: Offer) -> str:
-    return offer.text[1:-1].replace("''", "'")
+def bare(offer: Offer) -> str:
+    """The value, without the quotes of a text."""
+    text = offer.text
+    return text[1:-1].replace("''", "'") if text.startswith("'") else text

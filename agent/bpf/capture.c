@@ -16,17 +16,23 @@ BPF_RINGBUF_OUTPUT(ring, RING_PAGES);
 #define TAIL_DNS 0
 BPF_PROG_ARRAY(tails, 1);
 
-static __always_inline int decide(struct ruleset *rs, u32 slot, u32 kind, u64 v, u32 bytes,
-                                  u32 *rule)
+static __always_inline void add_hit(u32 slot, u32 kind, u32 rule, u32 bytes)
 {
-    int accept = verdict(rs, kind, v, rule);
-    u32 i = (slot * 2 + kind) * (NO_RULE + 1) + *rule;
+    u32 i = (slot * 2 + kind) * (NO_RULE + 1) + rule;
     struct hit *h = hits.lookup(&i);
 
     if (h) {
         h->packets++;
         h->bytes += bytes;
     }
+}
+
+static __always_inline int decide(struct ruleset *rs, u32 slot, u32 kind, u64 v, u32 bytes,
+                                  u32 *rule)
+{
+    int accept = verdict(rs, kind, v, rule);
+
+    add_hit(slot, kind, *rule, bytes);
     return accept;
 }
 
@@ -237,7 +243,8 @@ static __always_inline int capture(struct __sk_buff *skb, u32 direction, int eth
     slot = word & 1;
     flow_slot = word >> 1 & 1;
     rs = rulesets.lookup(&slot);
-    if (!rs || !(rs->capture & (CAPTURE_FLOWS | CAPTURE_PACKETS | CAPTURE_DNS | CAPTURE_RTT)))
+    if (!rs || !(rs->capture & (CAPTURE_FLOWS | CAPTURE_PACKETS | CAPTURE_DNS | CAPTURE_RTT |
+                                CAPTURE_COUNTS)))
         return PASS;
 
     bytes = skb->len + (skb->vlan_present ? 4 : 0);
@@ -259,6 +266,8 @@ static __always_inline int capture(struct __sk_buff *skb, u32 direction, int eth
     seal(&p);
     v = rs->all ? classify(rs, slot, &p, skb->ifindex, direction) : 0;
     now = bpf_ktime_get_ns();
+    if (v & rs->counted)
+        add_hit(slot, 0, lowest(v & rs->counted), bytes);
     if (rs->capture & CAPTURE_FLOWS && p.ip) {
         if (decide(rs, slot, 0, v, bytes, &flow_rule)) {
             c->flow_accepted++;

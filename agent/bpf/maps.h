@@ -43,6 +43,7 @@ struct control {
 #define CAPTURE_DROPS 32
 #define CAPTURE_RTT 64
 #define CAPTURE_TCP 128
+#define CAPTURE_COUNTS 256 /* some rule is only counted */
 
 struct ends {
     u64 f, r;
@@ -58,6 +59,7 @@ struct ruleset {
     u64 accept;
     u64 flows;         /* rules that govern flows */
     u64 packets;
+    u64 counted;       /* rules that govern neither: what they hold for is counted */
     u64 not_ip;        /* rules that can hold for a frame that is not IP */
     u64 no_ports;      /* ... for a packet whose ports are not known */
     u64 no_icmp;

@@ -43,7 +43,9 @@ class Rule(Protocol):
     @property
     def reject(self) -> bool: ...
     @property
-    def flows(self) -> bool: ...
+    def flows(self) -> bool:
+        """Governs flows; one that governs neither decides nothing, and is counted."""
+
     @property
     def packets(self) -> bool: ...
     @property

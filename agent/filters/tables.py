@@ -24,6 +24,7 @@ DIM_ADDRESS, DIM_PREFIX, DIM_PORT, DIM_PROTOCOL = 1, 2, 4, 8
 DIM_ICMP, DIM_FLAGS, DIM_DIRECTION, DIM_INTERFACE = 16, 32, 64, 128
 
 CAPTURE_FLOWS, CAPTURE_PACKETS, ACCEPT_FLOWS, ACCEPT_PACKETS = 1, 2, 4, 8
+CAPTURE_COUNTS = 256
 CAPTURE = {"dns": 16, "drops": 32, "rtt": 64, "tcp": 128}
 """Of each feature (agent.wire.FEATURES)."""
 
@@ -111,6 +112,7 @@ def _ruleset(
     every = (1 << len(rules)) - 1
     accept = _bits(not r.reject for r in rules)
     flows, packets = _bits(r.flows for r in rules), _bits(r.packets for r in rules)
+    counted = every & ~(flows | packets)
     with_protocol = _bits(r.protocol for r in rules)
     with_icmp = _bits(r.icmp_type or r.icmp_code for r in rules)
     with_flags = _bits(r.tcp_flags for r in rules)
@@ -133,6 +135,7 @@ def _ruleset(
     capture = (
         settings.flows * CAPTURE_FLOWS
         | settings.packets * CAPTURE_PACKETS
+        | bool(counted) * CAPTURE_COUNTS
         | (not accept & flows) * ACCEPT_FLOWS
         | (not accept & packets) * ACCEPT_PACKETS
         | sum(CAPTURE[name] for name in settings.features)
@@ -142,8 +145,8 @@ def _ruleset(
     dns_ports += dns_ports[:1] * (MAX_DNS_PORTS - len(dns_ports))
     anywhere = address_tables.anywhere
     return struct.pack(
-        f"<15Q6I{MAX_DNS_PORTS}H",
-        every, accept, flows, packets,
+        f"<16Q6I{MAX_DNS_PORTS}H",
+        every, accept, flows, packets, counted,
         every & ~needs_ip, every & ~with_ports, every & ~with_icmp, every & ~with_flags,
         every & ~with_interface,
         _bits(not r.direction or 0 in r.direction for r in rules),

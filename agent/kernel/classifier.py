@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agent.kernel.bpf import Map
     from agent.kernel.compile import Loaded
 
-_RULESET_BYTES = 144 + 2 * wire.MAX_DNS_PORTS
+_RULESET_BYTES = 152 + 2 * wire.MAX_DNS_PORTS
 _PORT_BYTES = 2 * 65536 * 16
 _SMALL_BYTES = 4 * 256 * 8
 _HITS = 2 * (wire.NO_RULE + 1)

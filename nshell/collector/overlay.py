@@ -1,5 +1,7 @@
 """What is laid over the user's filters and settings for a while, such as for `why`.
 
+Its filters are tried before the user's, or decide nothing and are only counted.
+
 Invariant: a pure function of the user's state and the overlay, so taking the
 overlay away leaves exactly what the user set, changes made meanwhile included.
 """
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """Filters tried before the user's own, and features beside those switched on."""
+    """Filters over the user's own, and features beside those switched on."""
 
     label: str
     """Whose it is."""
@@ -26,6 +28,8 @@ class Overlay:
     features: tuple[str, ...]
     rest: NumberedRule
     """Accepts everything: for what would be captured without the overlay."""
+    counts: bool = False
+    """Its filters govern nothing: agents count what they hold for."""
 
 
 def laid_over(
@@ -39,8 +43,8 @@ def laid_over(
     features = tuple(
         name for name in FEATURES if name in settings.features or name in overlay.features
     )
-    if not overlay.rules:
-        return rules, replace(settings, features=features)
+    if overlay.counts or not overlay.rules:
+        return (*rules, *overlay.rules), replace(settings, features=features)
     flows = settings.flows and not settings.paused
     packets = settings.packets and not settings.paused
     kept = rules if flows else _without_flows(rules)

@@ -65,6 +65,16 @@ def expanded(rules: Iterable[NumberedRule]) -> tuple[NumberedRule, ...]:
     return tuple(in_force for each in rules for in_force in each.in_force)
 
 
+def check_names(rules: Iterable[NumberedRule]) -> None:
+    """ChangeError where two filters have one."""
+    known: dict[str, int] = {}
+    for each in rules:
+        name = each.rule.name
+        if name and name in known:
+            raise ChangeError(f"filter {known[name]} is named {name!r} already")
+        known[name] = each.id
+
+
 def check_rules(rules: Sequence[NumberedRule]) -> None:
     """ChangeError where agents can't hold them."""
     _check_count(rules)

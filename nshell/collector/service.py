@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import grpc
 
 from nshell.collector import schema
+from nshell.collector.explain import explanation
 from nshell.collector.kube import describe as kube
 from nshell.collector.query.export import (
     FORMATS,
@@ -110,14 +111,20 @@ class SessionService(SessionServicer):
         session = self._capture.session
         try:
             rules = [parse_rule(list(each.words)) for each in request.rules]
-            overlay = session.lay(request.label or "overlay", rules, list(request.features))
+            overlay = session.lay(
+                request.label or "overlay",
+                rules,
+                list(request.features),
+                counts=request.counts,
+            )
         except (ChangeError, FilterError) as error:
             await _refuse(context, str(error))
         ids = [each.id for each in overlay.rules]
         try:
             number = session.present.number
             nodes = await self._applied(number, timeout=_OVERLAY_SECONDS)
-            await context.write(self._overlay_reply(number, ids, nodes))
+            notes = [note for each in overlay.rules for note in each.notes]
+            await context.write(self._overlay_reply(number, ids, nodes, warnings=notes))
             await self._until_ended(request_iterator)
         finally:
             # Nothing is awaited here: the call may have been called off.
@@ -129,6 +136,15 @@ class SessionService(SessionServicer):
         nodes = await self._applied(number, timeout=_OVERLAY_SECONDS)
         await self._capture.fleet.delivered(number, nodes, timeout=_DELIVERY_SECONDS)
         await context.write(self._overlay_reply(number, ids, nodes))
+
+    async def Explain(  # noqa: N802
+        self, request: pb.ExplainRequest, context: Context
+    ) -> pb.Explanation:
+        """What the rules in force say of a packet."""
+        try:
+            return explanation(self._capture.session, request)
+        except ValueError as error:
+            await _refuse(context, str(error))
 
     async def Query(  # noqa: N802
         self, request: pb.QueryRequest, context: Context
@@ -244,13 +260,19 @@ class SessionService(SessionServicer):
         return nodes
 
     def _overlay_reply(
-        self, number: int, ids: Sequence[int], nodes: Sequence[str]
+        self,
+        number: int,
+        ids: Sequence[int],
+        nodes: Sequence[str],
+        *,
+        warnings: Sequence[str] = (),
     ) -> pb.OverlayReply:
         return pb.OverlayReply(
             generation=number,
             filter_ids=ids,
             nodes=[self._node_ack(name, number) for name in nodes],
             since_ns=time.time_ns(),
+            warnings=warnings,
         )
 
     async def _until_ended(self, requests: AsyncIterator[pb.OverlayRequest]) -> None:

@@ -10,6 +10,7 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -176,9 +177,10 @@ def _server(
 
 
 def _functions(capture: Capture) -> Functions:
-    return (
-        Functions() if capture.inventory is None else Functions(owners=capture.inventory.names.get)
-    )
+    functions = Functions(filters=capture.session.filter_name)
+    if capture.inventory is None:
+        return functions
+    return replace(functions, owners=capture.inventory.names.get)
 
 
 def _bind(server: grpc.aio.Server, listen: str, tls: Credentials | None) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from agent.wire import FEATURES
 from nshell.collector.overlay import Overlay, laid_over
-from nshell.collector.rules import ChangeError, NumberedRule, check_rules, expanded
+from nshell.collector.rules import ChangeError, NumberedRule, check_names, check_rules, expanded
 from nshell.collector.settings import (
     Settings,
     check_dns_ports,
@@ -75,9 +75,12 @@ class Session:
         check_dns_ports(settings.dns_ports)
         rules = tuple(self._numbered(rule) for rule in filters)
         in_force = expanded(rules)
+        check_names(rules)
         check_rules(in_force)
         self.rules = rules
         """The user's filters."""
+        self._names: dict[int, str] = {}
+        self._remember_names()
         self.settings = settings
         """The user's settings."""
         self.overlay: Overlay | None = None
@@ -116,6 +119,7 @@ class Session:
     def add_filter(self, words: Sequence[str]) -> tuple[int, ...]:
         """Append a filter; its id."""
         added = self._resolved(NumberedRule(self._next_id, parse_rule(words)))
+        check_names([*self.rules, added])
         self._install(rules=(*self.rules, added))
         self._next_id += 1
         return (added.id,)
@@ -131,10 +135,14 @@ class Session:
         return gone
 
     def replace_filter(self, number: int, words: Sequence[str]) -> tuple[int, ...]:
-        """Put another filter in the place of one, under its id."""
+        """Put another filter in the place of one, under its id, and its name if it gets none."""
         position = self._position(number)
         rules = list(self.rules)
-        rules[position] = self._resolved(NumberedRule(number, parse_rule(words)))
+        rule, name = parse_rule(words), rules[position].rule.name
+        if name and not rule.name:
+            rule = parse_rule([*words, "as", name])
+        rules[position] = self._resolved(NumberedRule(number, rule))
+        check_names(rules)
         self._install(rules=tuple(rules))
         return (number,)
 
@@ -178,21 +186,25 @@ class Session:
         self._install(settings=replace(self.settings, features=after))
         return ()
 
-    def lay(self, label: str, rules: Sequence[Rule], features: Sequence[str]) -> Overlay:
+    def lay(
+        self, label: str, rules: Sequence[Rule], features: Sequence[str], *, counts: bool = False
+    ) -> Overlay:
         """Lay filters and features over the user's, until lift()."""
         if self.overlay is not None:
             raise ChangeError(f"{self.overlay.label} is at work already: one at a time")
         if not rules and not features:
             raise ChangeError("nothing to change")
         first = self._next_id
+        if counts:
+            rules = [replace(rule, flows=False, packets=False) for rule in rules]
         numbered = [
             self._resolved(NumberedRule(first + i, rule, label)) for i, rule in enumerate(rules)
         ]
         everything = Rule(reject=False, flows=True, packets=True)
         rest = NumberedRule(first + len(rules), everything, label)
-        overlay = Overlay(label, tuple(numbered), check_features(features), rest)
+        overlay = Overlay(label, tuple(numbered), check_features(features), rest, counts)
         self._install(overlay=overlay)
-        self._next_id = rest.id + 1
+        self._next_id = rest.id + (not counts)
         return overlay
 
     def lift(self, overlay: Overlay) -> None:
@@ -223,10 +235,17 @@ class Session:
         except ChangeError:
             self._install(rules=self._as_far_as_possible(fresh))
 
+    def filter_name(self, number: int) -> str | None:
+        """Of a filter that is there, or was."""
+        return self._names.get(number)
+
     def notes(self, ids: Iterable[int]) -> list[str]:
         """What the user should know of these filters."""
         known = {each.id: each.notes for each in self.rules}
         return [note for number in ids for note in known.get(number, ())]
+
+    def _remember_names(self) -> None:
+        self._names.update((each.id, each.rule.name) for each in self.rules if each.rule.name)
 
     def _as_far_as_possible(self, fresh: Sequence[NumberedRule]) -> tuple[NumberedRule, ...]:
         rules = list(self.rules)
@@ -267,6 +286,7 @@ class Session:
             laid_settings = _nothing(laid_settings)
         after = replace(before, rules=self._sparing(laid), settings=laid_settings)
         self.rules, self.settings, self.overlay = own, chosen, over
+        self._remember_names()
         if after != before:
             self.present = replace(after, number=before.number + 1, changed_ns=time.time_ns())
 

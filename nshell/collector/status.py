@@ -165,6 +165,7 @@ class StatusBoard:
                 addresses=each.addresses[:_SHOWN_ADDRESSES],
                 address_count=len(each.addresses),
                 note="; ".join(each.notes),
+                name=each.rule.name,
             )
             for each in self.fleet.session.rules
         ]

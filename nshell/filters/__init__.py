@@ -9,7 +9,7 @@ from nshell.filters.parse import parse_rule
 from nshell.filters.predicates import PREDICATES, Predicate
 from nshell.filters.rule import MAX_RULES, Direction, FlagMatch, Prefix, Range, Rule
 from nshell.filters.selectors import Labelled, Named, OwnedBy, Selectors
-from nshell.filters.words import split_words
+from nshell.filters.words import is_name, name_in, split_words
 
 __all__ = [
     "MAX_RULES",
@@ -25,6 +25,8 @@ __all__ = [
     "Range",
     "Rule",
     "Selectors",
+    "is_name",
+    "name_in",
     "needs_cluster",
     "parse_rule",
     "split_words",

@@ -16,8 +16,8 @@ WITH_PORTS = frozenset({6, 17, 33, 132, 136})
 FULL = 128
 """Length of the prefix that is one address."""
 
-_ICMP = {1: 4, 58: 6}  # protocol -> the IP version it belongs to
-_TCP = frozenset({6})
+ICMP = {1: 4, 58: 6}  # protocol -> the IP version it belongs to
+TCP = frozenset({6})
 
 
 def check(rule: Rule) -> None:
@@ -32,9 +32,9 @@ def check(rule: Rule) -> None:
     if ports:
         _every_protocol(rule, WITH_PORTS, "has no ports", ports)
     if icmp:
-        _every_protocol(rule, frozenset(_ICMP), "is not ICMP", icmp)
+        _every_protocol(rule, frozenset(ICMP), "is not ICMP", icmp)
     if flags:
-        _every_protocol(rule, _TCP, "has no TCP flags", flags)
+        _every_protocol(rule, TCP, "has no TCP flags", flags)
 
 
 def ends(rule: Rule) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ def _families_of(values: tuple[Prefix, ...] | tuple[Range, ...]) -> frozenset[in
         if isinstance(value, Prefix):
             found.add(value.family)
         else:
-            found |= {_ICMP[value.first]} if value.first in _ICMP else {4, 6}
+            found |= {ICMP[value.first]} if value.first in ICMP else {4, 6}
     return frozenset(found or {4, 6})
 
 

@@ -43,6 +43,7 @@ def parse_rule(words: Sequence[str]) -> Rule:
         direction=_each(values.parse_direction, clauses.of("direction")),
         interface=_each(values.parse_interface, clauses.of("interface")),
         selectors=_selectors(clauses),
+        name=clauses.name,
     )
     known = families(rule)
     types = _each(lambda word: values.parse_icmp_type(word, known), clauses.of("icmp_type"))
@@ -120,6 +121,8 @@ def _text(rule: Rule, networks: dict[str, tuple[Network, ...]]) -> str:
         words += [name, listed] if listed else []
     if rule.flows != rule.packets:
         words += ["for", "flows" if rule.flows else "packets"]
+    if rule.name:
+        words += ["as", rule.name]
     return " ".join(words)
 
 

@@ -107,5 +107,7 @@ class Rule:
     interface: tuple[str, ...] = ()
     """Names; ``*`` stands for any characters, ``?`` for one."""
     selectors: Selectors = field(default_factory=Selectors)
+    name: str = ""
+    """That the user gave it; empty: none."""
     text: str = ""
     """What ``filter`` takes to make this rule again, in canonical order and spelling."""

@@ -1,13 +1,14 @@
 """From a line to words and from words to clauses: the grammar of a filter, with
 values still as typed.
 
-``[accept|reject] PRED VALUE[,VALUE...] [PRED VALUE ...] [for flows|packets]``
+``[accept|reject] PRED VALUE[,VALUE...] [PRED VALUE ...] [for flows|packets] [as NAME]``
 
 Every clause that leaves here names a known predicate and has at least one value.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _VERDICTS = ("accept", "reject")
 _KINDS = ("flows", "packets")
+_TAIL = ("for", "as")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
+_RESERVED = frozenset({*PREDICATES, *_VERDICTS, *_KINDS, *_TAIL})
 
 # Their values are names that others chose.
 _NAMING = ("pod", "namespace", "service", "owner", "label", "node")
@@ -32,6 +36,7 @@ _CONNECTIVES: Mapping[str, str] = MappingProxyType(
         "and": "leave it out, all predicates of a filter must hold",
         "or": "separate the values of a predicate by commas, or add a second filter",
         "not": "put `reject` first, for what is not wanted",
+        "name": "write it as `as NAME`, at the end",
     }
 )
 
@@ -81,6 +86,7 @@ class Clauses:
     packets: bool
     values: Mapping[str, tuple[str, ...]]
     """Of each predicate named, in the order typed."""
+    name: str = ""
 
     def of(self, predicate: str) -> tuple[str, ...]:
         """Its values; none when it isn't there."""
@@ -100,14 +106,14 @@ def read_clauses(words: Sequence[str]) -> Clauses:
     reject, at = _verdict(words)
     values: dict[str, list[str]] = {}
     last = ""
-    while at < len(words) and words[at].lower() != "for":
+    while at < len(words) and words[at].lower() not in _TAIL:
         last = _predicate(words, at, after=last)
         found, at = _values(words, at + 1, last)
         values.setdefault(last, []).extend(found)
     if not values:
         raise FilterError(_nothing_to_match(words))
-    flows, packets = _kinds(words[at:])
-    return Clauses(reject, flows, packets, {name: tuple(v) for name, v in values.items()})
+    (flows, packets), name = _tail(words[at:])
+    return Clauses(reject, flows, packets, {name: tuple(v) for name, v in values.items()}, name)
 
 
 def _verdict(words: Sequence[str]) -> tuple[bool, int]:
@@ -148,28 +154,62 @@ def _may_be_value(words: Sequence[str], at: int, predicate: str) -> bool:
     """Not where a predicate was meant; things may bear the name of one, if another follows."""
     if predicate == "interface" or not _starts_clause(words[at]):
         return True
-    after = words[at + 1] if at + 1 < len(words) else "for"
+    after = words[at + 1] if at + 1 < len(words) else _TAIL[0]
     return predicate in _NAMING and (_starts_clause(after) or after.startswith(","))
 
 
 def _starts_clause(word: str) -> bool:
-    return word.lower() in PREDICATES or word.lower() == "for"
+    return word.lower() in PREDICATES or word.lower() in _TAIL
 
 
-def _kinds(words: Sequence[str]) -> tuple[bool, bool]:
-    """Whether the rule governs flows and packets, from the words at ``for``."""
-    if not words:
-        return True, True
-    if len(words) == 1:
-        raise FilterError("'for' needs flows or packets after it")
-    kind = words[1].lower()
+def _tail(words: Sequence[str]) -> tuple[tuple[bool, bool], str]:
+    """Whether the rule governs flows and packets, and its name, from the words at the first."""
+    kinds, name, at, last = (True, True), "", 0, ""
+    while at < len(words):
+        head = words[at].lower()
+        if head not in _TAIL or head == last:
+            raise FilterError(f"{shown(words[at])} stands after `{' '.join(words[:at])}`: {_LAST}")
+        if at + 1 == len(words):
+            raise FilterError(_LACKS[head])
+        if head == "for":
+            kinds = _kinds(words[at + 1])
+        else:
+            name = _name(words[at + 1])
+        last, at = head, at + 2
+    return kinds, name
+
+
+_LAST = "`for flows` or `for packets` comes last, and `as NAME`"
+_LACKS = {"for": "'for' needs flows or packets after it", "as": "'as' needs a name after it"}
+
+
+def _kinds(word: str) -> tuple[bool, bool]:
+    kind = word.lower()
     if kind not in _KINDS:
-        raise FilterError(f"unknown kind {shown(words[1])} after 'for': {suggestion(kind, _KINDS)}")
-    if len(words) > 2:
-        raise FilterError(
-            f"{shown(words[2])} stands after `for {kind}`: `for flows` or `for packets` comes last"
-        )
+        raise FilterError(f"unknown kind {shown(word)} after 'for': {suggestion(kind, _KINDS)}")
     return kind == "flows", kind == "packets"
+
+
+def is_name(word: str) -> bool:
+    """Whether a filter could bear it."""
+    return _NAME.fullmatch(word) is not None and word.lower() not in _RESERVED
+
+
+def name_in(text: str) -> str:
+    """That the filter with this canonical text bears; empty: none."""
+    head, joint, name = text.rpartition(" as ")
+    return name if joint and is_name(name) and " " in head else ""
+
+
+def _name(word: str) -> str:
+    if word.lower() in _RESERVED:
+        raise FilterError(f"{shown(word)} is no name for a filter: it is a word of the language")
+    if not is_name(word):
+        raise FilterError(
+            f"{shown(word)} is no name for a filter: a letter, then letters, digits, - _ and ."
+            ", 32 at most"
+        )
+    return word
 
 
 def _nothing_to_match(words: Iterable[str]) -> str:
@@ -226,7 +266,7 @@ def _selector_hint(words: Sequence[str], at: int, after: str) -> str:
 
 
 def _nearest_or_all(name: str, after: str) -> str:
-    choices = (*PREDICATES, "for") if after else (*PREDICATES, *_VERDICTS)
+    choices = (*PREDICATES, *_TAIL) if after else (*PREDICATES, *_VERDICTS)
     if nearest(name, choices):
         return suggestion(name, choices)
     if after and any(character.isdigit() for character in name):

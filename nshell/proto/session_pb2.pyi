@@ -10,6 +10,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +21,23 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Holds:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HoldsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Holds.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEPENDS: _Holds.ValueType  # 0
+    YES: _Holds.ValueType  # 1
+    NO: _Holds.ValueType  # 2
+
+class Holds(_Holds, metaclass=_HoldsEnumTypeWrapper): ...
+
+DEPENDS: Holds.ValueType  # 0
+YES: Holds.ValueType  # 1
+NO: Holds.ValueType  # 2
+Global___Holds: _TypeAlias = Holds  # noqa: Y015
 
 @_typing.final
 class WatchRequest(_message.Message):
@@ -287,6 +305,7 @@ class RuleStatus(_message.Message):
     ADDRESSES_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     ADDRESS_COUNT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     text: _builtins.str
     """canonical, as `filter` would take it"""
@@ -297,6 +316,8 @@ class RuleStatus(_message.Message):
     """such as that its selectors match nothing yet"""
     address_count: _builtins.int
     """of all of them: only the first are listed"""
+    name: _builtins.str
+    """that the user gave it"""
     @_builtins.property
     def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """that its selectors stand for now, and ports: "10.1.2.3:80" """
@@ -311,10 +332,11 @@ class RuleStatus(_message.Message):
         addresses: _abc.Iterable[_builtins.str] | None = ...,
         note: _builtins.str = ...,
         address_count: _builtins.int = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address_count", b"address_count", "addresses", b"addresses", "flow_hits", b"flow_hits", "id", b"id", "note", b"note", "packet_hits", b"packet_hits", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address_count", b"address_count", "addresses", b"addresses", "flow_hits", b"flow_hits", "id", b"id", "name", b"name", "note", b"note", "packet_hits", b"packet_hits", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -448,8 +470,11 @@ class OverlayRequest(_message.Message):
     LABEL_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
     label: _builtins.str
     """what filter_log shows of its rules"""
+    counts: _builtins.bool
+    """its rules decide nothing: their packets are counted"""
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Words]:
         """tried before the session's own"""
@@ -464,10 +489,11 @@ class OverlayRequest(_message.Message):
         label: _builtins.str = ...,
         rules: _abc.Iterable[Global___Words] | None = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
+        counts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "label", b"label", "rules", b"rules"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "features", b"features", "label", b"label", "rules", b"rules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -481,6 +507,7 @@ class OverlayReply(_message.Message):
     FILTER_IDS_FIELD_NUMBER: _builtins.int
     NODES_FIELD_NUMBER: _builtins.int
     SINCE_NS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     generation: _builtins.int
     since_ns: _builtins.int
     """CLOCK_REALTIME of the collector when all had applied it"""
@@ -488,6 +515,10 @@ class OverlayReply(_message.Message):
     def filter_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeAck]: ...
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """about its rules, one line each"""
+
     def __init__(
         self,
         *,
@@ -495,14 +526,205 @@ class OverlayReply(_message.Message):
         filter_ids: _abc.Iterable[_builtins.int] | None = ...,
         nodes: _abc.Iterable[Global___NodeAck] | None = ...,
         since_ns: _builtins.int = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter_ids", b"filter_ids", "generation", b"generation", "nodes", b"nodes", "since_ns", b"since_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter_ids", b"filter_ids", "generation", b"generation", "nodes", b"nodes", "since_ns", b"since_ns", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OverlayReply: _TypeAlias = OverlayReply  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    DESTINATION_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
+    SOURCE_PORT_FIELD_NUMBER: _builtins.int
+    DESTINATION_PORT_FIELD_NUMBER: _builtins.int
+    source: _builtins.bytes
+    """16 bytes, IPv4 as ::ffff:a.b.c.d"""
+    destination: _builtins.bytes
+    protocol: _builtins.int
+    @_builtins.property
+    def source_port(self) -> Global___PortRange:
+        """one of these; absent: not known"""
+
+    @_builtins.property
+    def destination_port(self) -> Global___PortRange: ...
+    def __init__(
+        self,
+        *,
+        source: _builtins.bytes = ...,
+        destination: _builtins.bytes = ...,
+        protocol: _builtins.int | None = ...,
+        source_port: Global___PortRange | None = ...,
+        destination_port: Global___PortRange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_protocol", b"_protocol", "destination_port", b"destination_port", "protocol", b"protocol", "source_port", b"source_port"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_protocol", b"_protocol", "destination", b"destination", "destination_port", b"destination_port", "protocol", b"protocol", "source", b"source", "source_port", b"source_port"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__protocol: _TypeAlias = _typing.Literal["protocol"]  # noqa: Y015
+    _WhichOneofArgType__protocol: _TypeAlias = _typing.Literal["_protocol", b"_protocol"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__protocol) -> _WhichOneofReturnType__protocol | None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class PortRange(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    first: _builtins.int
+    last: _builtins.int
+    def __init__(
+        self,
+        *,
+        first: _builtins.int = ...,
+        last: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "last", b"last"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PortRange: _TypeAlias = PortRange  # noqa: Y015
+
+@_typing.final
+class Explanation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    FLOWS_FIELD_NUMBER: _builtins.int
+    PACKETS_FIELD_NUMBER: _builtins.int
+    THERE_FIELD_NUMBER: _builtins.int
+    BACK_FIELD_NUMBER: _builtins.int
+    generation: _builtins.int
+    flows: _builtins.bool
+    """captured at all, by the session's settings"""
+    packets: _builtins.bool
+    @_builtins.property
+    def there(self) -> Global___Course: ...
+    @_builtins.property
+    def back(self) -> Global___Course:
+        """of what answers such packets"""
+
+    def __init__(
+        self,
+        *,
+        generation: _builtins.int = ...,
+        flows: _builtins.bool = ...,
+        packets: _builtins.bool = ...,
+        there: Global___Course | None = ...,
+        back: Global___Course | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["back", b"back", "there", b"there"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["back", b"back", "flows", b"flows", "generation", b"generation", "packets", b"packets", "there", b"there"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
+
+@_typing.final
+class Course(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTERS_FIELD_NUMBER: _builtins.int
+    FLOWS_FIELD_NUMBER: _builtins.int
+    PACKETS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def filters(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterMatch]:
+        """in the order in which they are tried"""
+
+    @_builtins.property
+    def flows(self) -> Global___Outcome: ...
+    @_builtins.property
+    def packets(self) -> Global___Outcome: ...
+    def __init__(
+        self,
+        *,
+        filters: _abc.Iterable[Global___FilterMatch] | None = ...,
+        flows: Global___Outcome | None = ...,
+        packets: Global___Outcome | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["flows", b"flows", "packets", b"packets"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filters", b"filters", "flows", b"flows", "packets", b"packets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Course: _TypeAlias = Course  # noqa: Y015
+
+@_typing.final
+class FilterMatch(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    PREDICATES_FIELD_NUMBER: _builtins.int
+    FLOWS_FIELD_NUMBER: _builtins.int
+    PACKETS_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """0: of the session itself"""
+    text: _builtins.str
+    holds: Global___Holds.ValueType
+    flows: _builtins.bool
+    """it governs them"""
+    packets: _builtins.bool
+    @_builtins.property
+    def predicates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """the one that forbids it, or those that it depends on"""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        text: _builtins.str = ...,
+        holds: Global___Holds.ValueType = ...,
+        predicates: _abc.Iterable[_builtins.str] | None = ...,
+        flows: _builtins.bool = ...,
+        packets: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flows", b"flows", "holds", b"holds", "id", b"id", "packets", b"packets", "predicates", b"predicates", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FilterMatch: _TypeAlias = FilterMatch  # noqa: Y015
+
+@_typing.final
+class Outcome(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAPTURED_FIELD_NUMBER: _builtins.int
+    DECIDED_BY_FIELD_NUMBER: _builtins.int
+    captured: Global___Holds.ValueType
+    decided_by: _builtins.int
+    """position in filters; absent: none holds, or it depends"""
+    def __init__(
+        self,
+        *,
+        captured: Global___Holds.ValueType = ...,
+        decided_by: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_decided_by", b"_decided_by", "decided_by", b"decided_by"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decided_by", b"_decided_by", "captured", b"captured", "decided_by", b"decided_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__decided_by: _TypeAlias = _typing.Literal["decided_by"]  # noqa: Y015
+    _WhichOneofArgType__decided_by: _TypeAlias = _typing.Literal["_decided_by", b"_decided_by"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__decided_by) -> _WhichOneofReturnType__decided_by | None: ...
+
+Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 @_typing.final
 class Words(_message.Message):

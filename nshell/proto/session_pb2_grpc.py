@@ -49,6 +49,11 @@ class SessionStub:
                 request_serializer=nshell_dot_proto_dot_session__pb2.OverlayRequest.SerializeToString,
                 response_deserializer=nshell_dot_proto_dot_session__pb2.OverlayReply.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/netobserv.session.v1.Session/Explain',
+                request_serializer=nshell_dot_proto_dot_session__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=nshell_dot_proto_dot_session__pb2.Explanation.FromString,
+                _registered_method=True)
         self.Query = channel.unary_stream(
                 '/netobserv.session.v1.Session/Query',
                 request_serializer=nshell_dot_proto_dot_session__pb2.QueryRequest.SerializeToString,
@@ -97,6 +102,13 @@ class SessionServicer:
         """A change for a while: the first request makes it, on top of what the session
         has; it is undone when the client ends its side (then a last reply tells so)
         and also when the call breaks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Explain(self, request, context):
+        """What the rules in force say of packets that are known in part.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,6 +163,11 @@ def add_SessionServicer_to_server(servicer, server):
                     servicer.Overlay,
                     request_deserializer=nshell_dot_proto_dot_session__pb2.OverlayRequest.FromString,
                     response_serializer=nshell_dot_proto_dot_session__pb2.OverlayReply.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=nshell_dot_proto_dot_session__pb2.ExplainRequest.FromString,
+                    response_serializer=nshell_dot_proto_dot_session__pb2.Explanation.SerializeToString,
             ),
             'Query': grpc.unary_stream_rpc_method_handler(
                     servicer.Query,
@@ -259,6 +276,33 @@ class Session:
             '/netobserv.session.v1.Session/Overlay',
             nshell_dot_proto_dot_session__pb2.OverlayRequest.SerializeToString,
             nshell_dot_proto_dot_session__pb2.OverlayReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/netobserv.session.v1.Session/Explain',
+            nshell_dot_proto_dot_session__pb2.ExplainRequest.SerializeToString,
+            nshell_dot_proto_dot_session__pb2.Explanation.FromString,
             options,
             channel_credentials,
             insecure,

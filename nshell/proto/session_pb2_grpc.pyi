@@ -43,6 +43,8 @@ class SessionStub:
     has; it is undone when the client ends its side (then a last reply tells so)
     and also when the call breaks.
     """
+    Explain: _grpc.UnaryUnaryMultiCallable[_session_pb2.ExplainRequest, _session_pb2.Explanation]
+    """What the rules in force say of packets that are known in part."""
     Query: _grpc.UnaryStreamMultiCallable[_session_pb2.QueryRequest, _session_pb2.QueryReply]
     Export: _grpc.UnaryStreamMultiCallable[_session_pb2.ExportRequest, _session_pb2.ExportReply]
     Describe: _grpc.UnaryUnaryMultiCallable[_session_pb2.DescribeRequest, _session_pb2.Description]
@@ -64,6 +66,8 @@ class SessionAsyncStub(SessionStub):
     has; it is undone when the client ends its side (then a last reply tells so)
     and also when the call breaks.
     """
+    Explain: _aio.UnaryUnaryMultiCallable[_session_pb2.ExplainRequest, _session_pb2.Explanation]  # type: ignore[assignment]
+    """What the rules in force say of packets that are known in part."""
     Query: _aio.UnaryStreamMultiCallable[_session_pb2.QueryRequest, _session_pb2.QueryReply]  # type: ignore[assignment]
     Export: _aio.UnaryStreamMultiCallable[_session_pb2.ExportRequest, _session_pb2.ExportReply]  # type: ignore[assignment]
     Describe: _aio.UnaryUnaryMultiCallable[_session_pb2.DescribeRequest, _session_pb2.Description]  # type: ignore[assignment]
@@ -100,6 +104,14 @@ class SessionServicer(metaclass=_abc_1.ABCMeta):
         has; it is undone when the client ends its side (then a last reply tells so)
         and also when the call breaks.
         """
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _session_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_pb2.Explanation, _abc.Awaitable[_session_pb2.Explanation]]:
+        """What the rules in force say of packets that are known in part."""
 
     @_abc_1.abstractmethod
     def Query(

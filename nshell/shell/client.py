@@ -166,20 +166,37 @@ class Client:
 
     @asynccontextmanager
     async def overlay(
-        self, label: str, *, rules: Iterable[Sequence[str]], features: Iterable[str]
+        self,
+        label: str,
+        *,
+        rules: Iterable[Sequence[str]],
+        features: Iterable[str] = (),
+        counts: bool = False,
     ) -> AsyncIterator[Overlay]:
-        """Filters and features over those of the session, for the block at most."""
+        """Filters and features over those of the session, for the block at most.
+
+        counts: its filters decide nothing, the packets they hold for are counted.
+        """
         from nshell.proto import session_pb2 as pb
 
         call = (await self._calls()).Overlay()
         request = pb.OverlayRequest(
-            label=label, rules=[pb.Words(words=words) for words in rules], features=features
+            label=label,
+            rules=[pb.Words(words=words) for words in rules],
+            features=features,
+            counts=counts,
         )
         async with self._translated(call):
             # A call that was refused fails with its reason when it is read.
             with suppress(asyncio.InvalidStateError):
                 await call.write(request)
             yield Overlay(call, await _overlay_reply(call))
+
+    async def explain(self, request: pb.ExplainRequest) -> pb.Explanation:
+        """What the filters in force say of such packets."""
+        call = (await self._calls()).Explain(request)
+        async with self._translated(call):
+            return await call
 
     async def stop(self) -> pb.StopReply:
         """End the capture; the totals of the session."""

@@ -61,6 +61,8 @@ class Report:
     lines: Sequence[str]
     """The same for people."""
     tables: Mapping[str, Table]
+    most_rows: int | None = 8
+    """Of each table for people; json has them all."""
 
 
 @dataclass(frozen=True, slots=True)

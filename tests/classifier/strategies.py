@@ -90,7 +90,9 @@ def rule_texts(draw: DrawFn) -> str:
     for name in names:
         values = st.sampled_from(_TEXT_VALUES[name])
         words += [name, ",".join(draw(st.lists(values, min_size=1, max_size=3)))]
-    words.append(draw(st.sampled_from(("", "", "for flows", "for packets"))))
+    words.append(
+        draw(st.sampled_from(("", "for flows", "for packets", "as web", "for flows as a")))
+    )
     return " ".join(word for word in words if word)
 
 

@@ -61,12 +61,10 @@ class Session:
 
     async def knows(self, namespace: str, service: str) -> None:
         """Once the collector was told of it and of the pod behind it, which takes a moment."""
-        named = f"Namespace = '{namespace}' AND Name"
-        await self.shell.until(
-            f"SELECT EXISTS (SELECT 1 FROM service WHERE {named} = '{service}') "
-            f"AND EXISTS (SELECT 1 FROM pod WHERE {named} LIKE '{service}-%' AND Addresses <> '[]')",
-            1,
-        )
+        named = f"WHERE Namespace = '{namespace}' AND Name"
+        pods = f"SELECT 1 FROM pod {named} LIKE '{service}-%' AND Addresses <> '[]'"
+        services = f"SELECT 1 FROM service {named} = '{service}'"
+        await self.shell.until(f"SELECT EXISTS ({services}) AND EXISTS ({pods})", 1)
 
 
 @contextlib.contextmanager

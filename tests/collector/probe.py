@@ -265,6 +265,11 @@ class Shell:
         """As `filter` would."""
         return await self.change(add_filter=pb.Words(words=words), timeout_ms=timeout_ms)
 
+    async def explain(self, packet: pb.ExplainRequest) -> pb.Explanation:
+        """What the filters say of it."""
+        told: pb.Explanation = await self.stub.Explain(packet)  # type: ignore[misc]
+        return told
+
     async def export(self, kind: str, where: str = "") -> tuple[bytes, pb.ExportSummary]:
         """The whole file and its summary."""
         data, summary = [], pb.ExportSummary()

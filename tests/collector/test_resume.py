@@ -279,6 +279,7 @@ async def test_a_signal_leaves_all_to_the_next_and_the_agents_go_on(short_path: 
     ):
         await sender.send(agent, flows=7)
         await shell.until("SELECT count(*) FROM flow", 7)
+        await shell.add_filter("port", "80", "as", "web")
         process.terminate()
         assert await ended(process) == (0, "", "")
         assert agent.stopped == ""
@@ -288,6 +289,8 @@ async def test_a_signal_leaves_all_to_the_next_and_the_agents_go_on(short_path: 
             watch = shell.stub.Watch(pb.WatchRequest(observe=True))
             status = await anext(aiter(watch))  # type: ignore[arg-type]
             assert (status.detached, status.ends_ns - status.started_ns) == (True, 60 * 10**9)
+            assert [(each.id, each.name) for each in status.rules] == [(1, "web")]
+            assert await shell.row("SELECT filter_name(1), filter_name(2)") == ["web", None]
             await shell.stub.Stop(pb.StopRequest())  # type: ignore[misc]
             assert agent.stopped == "a shell asked for it"
         assert await ended(process) == (0, "", "")

@@ -195,3 +195,26 @@ def test_own_traffic_is_left_out_before_any_filter_and_takes_the_place_of_none()
     assert len(session.rules) == len(session.present.rules) == MAX_RULES
     session.clear_filters()
     assert [each.rule for each in session.present.rules] == [own]
+
+
+def test_a_name_is_of_one_filter_and_stays_with_it() -> None:
+    session = Session(Settings(), [parse_rule(["port", "80", "as", "web"])])
+    session.add_filter(["port", "53"])
+    with pytest.raises(ChangeError, match="filter 1 is named 'web' already"):
+        session.add_filter(["port", "443", "as", "web"])
+    with pytest.raises(ChangeError, match="filter 1 is named 'web' already"):
+        session.replace_filter(2, ["port", "443", "as", "web"])
+    assert [each.rule.text for each in session.rules] == ["port 80 as web", "port 53"]
+    session.replace_filter(1, ["port", "8080"])
+    assert [each.rule.text for each in session.rules] == ["port 8080 as web", "port 53"]
+    session.replace_filter(1, ["port", "8080", "as", "www"])
+    assert (session.filter_name(1), session.filter_name(2)) == ("www", None)
+    session.delete_filters([1])
+    assert session.filter_name(1) == "www", "its rows are still there"
+    assert session.add_filter(["port", "80", "as", "web"]) == (3,)
+
+
+def test_filters_that_share_a_name_are_refused_from_the_start() -> None:
+    rules = [parse_rule(["port", port, "as", "web"]) for port in ("80", "443")]
+    with pytest.raises(ChangeError, match="filter 1 is named 'web' already"):
+        Session(Settings(), rules)

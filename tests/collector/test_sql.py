@@ -278,8 +278,9 @@ async def test_the_tables_are_described_as_they_are(collector: Collector) -> Non
     description = await collector.shell.stub.Describe(pb.DescribeRequest())  # type: ignore[misc]
     assert [table.name for table in description.tables] == [each.name for each in RELATIONS]
     assert {table.name: table.rows for table in description.tables}["flow"] == 2
-    assert list(description.functions[:5]) == [
+    assert list(description.functions[:6]) == [
         "in_cidr", "ip_name", "port_name", "human_bytes", "proto_name",
+        "filter_name",
     ]  # fmt: skip
     assert "count" in description.functions
     assert "load_extension" not in description.functions

@@ -190,7 +190,7 @@ async def test_without_tls_nobody_connects(tmp_path: Path, service: str) -> None
         assert await call(channel, service) is grpc.StatusCode.UNAVAILABLE
 
 
-METHODS = ("Watch", "Change", "Overlay", "Query", "Export", "Describe", "Stop", "Detach")
+METHODS = ("Watch", "Change", "Overlay", "Query", "Export", "Describe", "Explain", "Stop", "Detach")
 
 
 def test_every_method_of_the_session_is_tried_below() -> None:
@@ -207,7 +207,8 @@ async def test_an_agent_may_ask_nothing_of_the_session(tmp_path: Path, method: s
     ):
         request = {"Watch": pb.WatchRequest, "Change": pb.ChangeRequest, "Query": pb.QueryRequest,
                    "Export": pb.ExportRequest, "Describe": pb.DescribeRequest,
-                   "Stop": pb.StopRequest, "Detach": pb.DetachRequest}.get(method)  # fmt: skip
+                   "Explain": pb.ExplainRequest, "Stop": pb.StopRequest,
+                   "Detach": pb.DetachRequest}.get(method)  # fmt: skip
         asked = getattr(agent.stub, method)(*([request()] if request else []))
         error = await agent.refusal(asked)
         assert error.code() is grpc.StatusCode.PERMISSION_DENIED

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nshell.filters import PREDICATES, FilterError, Rule, parse_rule, split_words
+from nshell.filters import PREDICATES, FilterError, Rule, name_in, parse_rule, split_words
 from tests.classifier.strategies import parsed_rules
 
 WORDS = (
-    *PREDICATES, "accept", "reject", "for", "flows", "packets", ",", "80", "80,", "443-", "-1",
-    "9-1", "http", "tcp", "udp,icmp", "icmpv6", "10.0.0.1", "10.0.0.0/8", "::/0", "fe80::1%eth0",
-    "::ffff:1.2.3.4", "[::1]:80", "10.0/8", "syn/ack", "none", "eth*", "a\u202eb", "\ud800", "\x00",
+    *PREDICATES, "accept", "reject", "for", "as", "flows", "packets", ",", "80", "80,", "443-",
+    "-1", "9-1", "http", "tcp", "udp,icmp", "icmpv6", "10.0.0.1", "10.0.0.0/8", "::/0",
+    "fe80::1%eth0", "::ffff:1.2.3.4", "[::1]:80", "10.0/8", "syn/ack", "none", "eth*",
+    "a\u202eb", "\ud800", "\x00",
     "\u0663", "9" * 5000, "1.2.3.4/" + "9" * 5000, "", "shop/web-*", "deploy/web", "app=web",
     "a/b/c/d", "=", "!", "web,", "*/",
 )  # fmt: skip
@@ -35,6 +36,10 @@ WORDS = (
          "tcp_flags syn/syn+ack,syn+ack,none/all"),
         ("port 8000-8100,80-80", "port 8000-8100,80"),
         ("port 80 port 443 for packets", "port 80,443 for packets"),
+        ("port 80 AS Web-1 for flows", "port 80 for flows as Web-1"),
+        ("reject port 80 as a.b_c", "reject port 80 as a.b_c"),
+        ("pod as", "pod as"),
+        ("pod as as web", "pod as as web"),
     ],
 )  # fmt: skip
 def test_the_text_has_one_order_and_one_spelling(line: str, text: str) -> None:
@@ -50,6 +55,7 @@ def test_an_interface_with_quotes_in_its_name_survives() -> None:
 def test_parsing_the_text_gives_the_same_rule(rule: Rule) -> None:
     assert parse_rule(shlex.split(rule.text)) == rule
     assert split_words(rule.text) == shlex.split(rule.text)
+    assert name_in(rule.text) == rule.name
 
 
 @given(st.lists(st.sampled_from(WORDS) | st.text(max_size=6), max_size=6))

@@ -33,8 +33,22 @@ GRAMMAR = {
     "port 80 for": "'for' needs flows or packets after it",
     "port 80 for flow": "unknown kind 'flow' after 'for': did you mean 'flows'?",
     "port 80 for flows port 81": (
-        "'port' stands after `for flows`: `for flows` or `for packets` comes last"
+        "'port' stands after `for flows`: `for flows` or `for packets` comes last, and `as NAME`"
     ),
+    "port 80 as web port 81": (
+        "'port' stands after `as web`: `for flows` or `for packets` comes last, and `as NAME`"
+    ),
+    "port 80 as a as b": (
+        "'as' stands after `as a`: `for flows` or `for packets` comes last, and `as NAME`"
+    ),
+    "port 80 as": "'as' needs a name after it",
+    "port 80 as 3": (
+        "'3' is no name for a filter: a letter, then letters, digits, - _ and ., 32 at most"
+    ),
+    "port 80 as Port": "'Port' is no name for a filter: it is a word of the language",
+    "port as web": "port needs a value before 'as', e.g. `filter port 80,443`",
+    "port 80 name web": "unknown predicate 'name': write it as `as NAME`, at the end",
+    "as web": "filter needs a predicate, e.g. `filter port 443`",
 }
 
 ADDRESSES = {

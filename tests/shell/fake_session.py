@@ -19,7 +19,9 @@ import grpc
 import grpc.aio
 import msgpack
 
-from nshell.filters import MAX_RULES, FilterError, parse_rule
+from nshell.collector.explain import explanation
+from nshell.collector.session import Session, Settings
+from nshell.filters import MAX_RULES, FilterError, name_in, parse_rule
 from nshell.proto import session_pb2 as pb
 from nshell.proto.session_pb2_grpc import SessionServicer
 
@@ -153,7 +155,8 @@ class FakeSession(SessionServicer):
                 problems=capture.broken.get(node, ()),
             )
         for number, text in capture.rules.items():
-            status.rules.add(id=number, text=text, flow_hits=7, packet_hits=9)
+            name = name_in(text)
+            status.rules.add(id=number, text=text, name=name, flow_hits=7, packet_hits=9)
         if capture.pods:
             status.kubernetes.synced = True
             status.kubernetes.pods = len(capture.pods)
@@ -314,6 +317,12 @@ class FakeSession(SessionServicer):
         if self.capture.break_export:
             await context.abort(grpc.StatusCode.INTERNAL, "the store is full")
         yield pb.ExportReply(summary=pb.ExportSummary(packets=1234, bytes=24))
+
+    async def Explain(self, request: pb.ExplainRequest, context: _Context) -> pb.Explanation:
+        capture = self.capture
+        settings = Settings(flows=capture.flows, packets=capture.packets, paused=capture.paused)
+        rules = [parse_rule(text.split()) for text in capture.rules.values()]
+        return explanation(Session(settings, rules), request)
 
     async def Describe(self, request: pb.DescribeRequest, context: _Context) -> pb.Description:
         self.capture.calls.append("Describe")

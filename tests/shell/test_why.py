@@ -356,7 +356,7 @@ async def test_an_error_in_the_middle_lifts_the_overlay(
     async def broken(*_: object) -> None:
         raise CommandError("no more")
 
-    monkeypatch.setattr(why_command, "_watch", broken)
+    monkeypatch.setattr(why_command, "watch", broken)
     with pytest.raises(Failure, match="why: no more"):
         await shell.run(f"why {A} {B}")
     await asyncio.wait_for(shell.service.lifted.wait(), 10)

@@ -131,8 +131,11 @@ def human_bytes(count: Value) -> str | None:
     return f"{sign}{size:.0f} B" if unit == 0 else f"{sign}{size:.1f} {_UNITS[unit]}"
 
 
-def _nobody(address: str) -> str | None:
-    del address
+def _nobody(_: str) -> str | None:
+    return None
+
+
+def _nameless(_: int) -> str | None:
     return None
 
 
@@ -144,12 +147,18 @@ class Functions:
     """Names by address."""
     owners: Callable[[str], str | None] = _nobody
     """Who has an address in the cluster now; called in the threads of queries."""
+    filters: Callable[[int], str | None] = _nameless
+    """Name of a filter, by its number; likewise."""
 
     def ip_name(self, address: Value) -> str | None:
         """Who has an address in the cluster, else its name in the hosts file, else itself."""
         if not isinstance(address, str):
             return None
         return self.owners(address) or self.hosts.get(address, address)
+
+    def filter_name(self, number: Value) -> str | None:
+        """Name that a filter was given, by its number; NULL where it has none."""
+        return self.filters(number) if isinstance(number, int) else None
 
     def register(self, connection: apsw.Connection) -> None:
         """Make them callable in queries of a connection."""
@@ -163,6 +172,7 @@ class Functions:
             ("port_name", port_name, 2),
             ("human_bytes", human_bytes, 1),
             ("proto_name", proto_name, 1),
+            ("filter_name", self.filter_name, 1),
         )
 
     def names(self) -> tuple[str, ...]:

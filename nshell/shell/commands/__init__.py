@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from nshell.shell.commands import (
     capture,
+    dryrun,
     export,
     features,
     filters,
@@ -23,6 +24,18 @@ from nshell.shell.registry import Registry
 def build_registry() -> Registry:
     """Every command, in the order that `help` lists them."""
     registry = Registry()
-    for group in (filters, capture, features, why, view, query, queries, watch, export, session):
+    for group in (
+        filters,
+        dryrun,
+        capture,
+        features,
+        why,
+        view,
+        query,
+        queries,
+        watch,
+        export,
+        session,
+    ):
         group.register(registry)
     return registry

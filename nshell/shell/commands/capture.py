@@ -56,6 +56,9 @@ async def snaplen(ctx: Context, size: Annotated[int, Number(0, MAX_SNAPLEN)]) ->
 async def sample(ctx: Context, n: Annotated[int, Number(1, MAX_SAMPLING)]) -> Result:
     """Capture one of N packets; 1 captures all.
 
+    Rows count what was looked at: `Sampling` of a flow is what to multiply its bytes
+    and packets by. The chart of a view does so, and says it; queries leave it to you.
+
     Examples:
         sample 100
         sample 1

@@ -19,15 +19,16 @@ def register(registry: Registry) -> None:
 
 async def view(
     ctx: Context,
-    what: Annotated[str | None, Choice("flows", "packets", "dns", "drops")] = None,
+    what: Annotated[str, Choice("flows", "packets", "dns", "drops")] = "flows",
 ) -> Result:
     """Show the newest rows full screen, live; q comes back, the capture goes on.
 
     Left and right change the columns, page up and page down who the ends are,
     up and down how many rows there are. Typing keeps only rows with that word;
     Enter keeps the word and begins another, Backspace removes the last. f makes a
-    kernel filter of the selected row, p shows its packets, s draws a chart of
-    bytes per second, space holds the table still. ? lists all keys.
+    kernel filter of the selected row and F takes it back, p shows its packets, s draws
+    a chart of bytes per second, space holds the table still. ? lists all keys. With
+    `set human off` there are plain numbers.
 
     Examples:
         view
@@ -36,4 +37,4 @@ async def view(
     """
     from nshell.shell.view import view as make  # noqa: PLC0415 - only when somebody looks
 
-    return make(what or "flows", ctx)
+    return make(what, ctx)

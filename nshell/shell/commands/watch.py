@@ -24,7 +24,7 @@ from nshell.shell.watch.words import (
 if TYPE_CHECKING:
     from nshell.shell.registry import Registry
 
-_DEFAULT = Watching("")
+_LAST = Watching("")
 _LISTED = 48
 """Characters of a statement in a list: a row is to fit on a line."""
 
@@ -41,7 +41,7 @@ def register(registry: Registry) -> None:
     registry.add("alerts", alerts)
 
 
-async def watch(ctx: Context, words: Annotated[Watching | None, WatchWords()] = None) -> Result:
+async def watch(ctx: Context, words: Annotated[Watching, WatchWords()] = _LAST) -> Result:
     """Ask a query again and again, every 2s unless told else, and show what changes in place.
 
     Values that have changed stand out, a `+` marks rows that were not there before,
@@ -59,18 +59,15 @@ async def watch(ctx: Context, words: Annotated[Watching | None, WatchWords()] = 
         watch 5s run top_talkers
         watch 1s count 10 SELECT max(TimeNs) FROM packet
     """
-    watching = words or _DEFAULT
-    statement = _statement(ctx, watching)
+    statement = _statement(ctx, words)
     first = await ask(ctx.client, statement)
     ctx.recall.statement = statement
-    wanted = Watching(statement, every=watching.every, times=watching.times)
+    wanted = Watching(statement, every=words.every, times=words.times)
     return Watch(ctx, wanted, first)
 
 
 def _statement(ctx: Context, watching: Watching) -> str:
-    if watching.run:
-        return ctx.queries.statement_of(watching.run)
-    statement = watching.statement or ctx.recall.statement
+    statement = ctx.queries.sql_of(watching) or ctx.recall.statement
     if not statement:
         raise CommandError("a query must follow: none has been asked yet")
     return statement
@@ -108,7 +105,8 @@ async def alert_when(ctx: Context, query: Annotated[Watching, WhenQuery()]) -> R
 
     It is asked every 2s; `alert every` has it otherwise. Rows that are there already
     are counted, not told. Of many new rows three are told and the rest counted, at
-    most once in 5s. A row counts as a whole: with count(*) or a time in it, it is
+    most once in 5s; of all alerts together twelve lines in that time, then one
+    that counts what was held back. A row counts as a whole: with count(*) or a time in it, it is
     new whenever that changes. A single row of 0 or NULL counts as none, so a
     condition works: it is told when it begins to hold, and again when it does anew.
     What an alert has told is forgotten once its query returns nothing. It ends with

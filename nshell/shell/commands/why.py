@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
+from nshell.shell.commands.overlays import of_nodes, watch
 from nshell.shell.context import Context  # noqa: TC001 - read by the registry
-from nshell.shell.errors import CommandError
-from nshell.shell.escape import escape
 from nshell.shell.features import FEATURES
 from nshell.shell.values import Result  # noqa: TC001 - the same
 from nshell.shell.why.evidence import gather
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nshell.proto import session_pb2 as pb
-    from nshell.shell.interrupts import Interrupts
     from nshell.shell.registry import Registry
 
 WATCH_SECONDS = 10.0
@@ -37,7 +33,7 @@ async def why(
     ctx: Context,
     source: Annotated[Address | ClusterName, Source()],
     target: Annotated[Target, Destination()],
-    duration: Annotated[float | None, ForDuration()] = None,
+    duration: Annotated[float, ForDuration()] = WATCH_SECONDS,
 ) -> Result:
     """Watch two ends, and say why one does not reach the other.
 
@@ -61,12 +57,11 @@ async def why(
         "why", rules=question.rules(status.dns_ports), features=FEATURES
     ) as overlay:
         made = overlay.made
-        caveats = (*_of_nodes(made), *_of_session(status))
-        wanted = WATCH_SECONDS if duration is None else duration
+        caveats = (*of_nodes(made), *_of_session(status))
         ends = f"{_shown(source, question.source)} and {_shown(target.host, question.target.host)}"
-        ctx.narrate(f"watching {ends} for {wanted:g} s; Ctrl-C ends it early")
+        ctx.narrate(f"watching {ends} for {duration:g} s; Ctrl-C ends it early")
         started = time.monotonic()
-        await _watch(ctx.interrupts, wanted)
+        await watch(ctx.interrupts, duration)
         seconds = time.monotonic() - started
         await overlay.lift()
     evidence = await gather(
@@ -83,29 +78,6 @@ async def why(
 
 def _shown(said: object, found: object) -> str:
     return str(said) if str(said) == str(found) else f"{said} ({found})"
-
-
-async def _watch(interrupts: Interrupts, seconds: float) -> None:
-    with interrupts.first_one() as enough, suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await enough.wait()
-
-
-def _of_nodes(made: pb.OverlayReply) -> Iterator[str]:
-    """What does not work there; CommandError where nothing watches at all."""
-    if not made.nodes:
-        raise CommandError("no agent is connected: nothing can be watched")
-    behind = {
-        node.node: node.error or "no answer in time" for node in made.nodes if not node.applied
-    }
-    if len(behind) == len(made.nodes):
-        name, error = next(iter(behind.items()))
-        raise CommandError(f"nothing can be watched: {escape(name)}: {escape(error)}")
-    for name, error in behind.items():
-        yield f"nothing was watched on {name}: {error}"
-    for node in made.nodes:
-        for problem in node.problems:
-            yield f"not seen on {node.node}: {problem}"
 
 
 def _of_session(status: pb.Status) -> Iterator[str]:

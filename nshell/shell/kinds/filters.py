@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nshell.filters import PREDICATES, FilterError, parse_rule
+from nshell.filters import PREDICATES, FilterError, is_name, name_in, parse_rule
 from nshell.shell.completion.matching import matching
 from nshell.shell.completion.seen import of_predicate
 from nshell.shell.errors import CommandError, did_you_mean
 from nshell.shell.kinds import Candidate, Kind
+from nshell.shell.units import parse_duration, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _MOST = 500
 """Values that are offered at once."""
+_TAIL = (Candidate("for", "flows or packets only"), Candidate("as", "a name for the filter"))
 
 
 class FilterWords(Kind["tuple[str, ...]"]):
@@ -30,15 +33,14 @@ class FilterWords(Kind["tuple[str, ...]"]):
         self._others = others
         """Words that may stand here instead of a rule: known to be named in errors."""
 
-    shown = "[accept|reject] PRED VALUE[,VALUE...]... [for flows|packets]"
+    shown = "[accept|reject] PRED VALUE[,VALUE...]... [for flows|packets] [as NAME]"
 
     def take(self, cursor: Cursor) -> tuple[str, ...]:
         words = cursor.rest()
         try:
-            parse_rule(words)
-        except FilterError as error:
+            return _checked(words)
+        except CommandError as error:
             raise CommandError(self._near(words[0]) or str(error)) from None
-        return words
 
     def _near(self, word: str) -> str:
         near = did_you_mean(word, [*self._others, *PREDICATES, "accept", "reject"])
@@ -52,19 +54,21 @@ class FilterWords(Kind["tuple[str, ...]"]):
             return _values(predicate, at.word, taken, world)
         if before and before[-1] == "for":
             return [Candidate("flows"), Candidate("packets")]
-        if before[-2:-1] == ["for"]:
+        if before and before[-1] == "as":
             return []
+        if before[-2:-1] in (["for"], ["as"]):
+            return [each for each in _TAIL if each.text not in before]
         used = {*before, *at.after.lower().split()}
         heads = [] if before else [Candidate("accept"), Candidate("reject")]
-        tail = [Candidate("for", "flows or packets only")] if len(before) > 1 else []
+        tail = _TAIL if len(before) > 1 else ()
         return (
-            heads
-            + tail
-            + [
+            *heads,
+            *tail,
+            *(
                 Candidate(name, predicate.summary)
                 for name, predicate in PREDICATES.items()
                 if name not in used
-            ]
+            ),
         )
 
     def paint(self, words: Sequence[str], world: World) -> Sequence[str]:  # noqa: ARG002
@@ -77,9 +81,12 @@ class FilterWords(Kind["tuple[str, ...]"]):
 
 def _head_style(word: str, words: Sequence[str], at: int) -> str:
     """Of a word that is no value."""
-    if at and words[at - 1].lower() == "for":
+    last = words[at - 1].lower() if at else ""
+    if last == "for":
         return "keyword" if word in ("flows", "packets") else "wrong"
-    if word in PREDICATES or word == "for" or (at == 0 and word in ("accept", "reject")):
+    if last == "as":
+        return ""
+    if word in PREDICATES or word in ("for", "as") or (at == 0 and word in ("accept", "reject")):
         return "keyword"
     return "wrong"
 
@@ -139,35 +146,98 @@ def _selectable(predicate: str, word: str, seen: Mapping[str, str], world: World
     return [*namespaces, *bare, *whole]
 
 
-class FilterId(Kind[int]):
-    """The number of one filter."""
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A rule, and for how long it is tried."""
+
+    words: tuple[str, ...]
+    seconds: float | None
+
+
+class TrialWords(Kind[Trial]):
+    """A rule, and perhaps a duration behind it, with or without `for`."""
+
+    takes_rest = True
+    may_hold_sql = False
+
+    shown = "PRED VALUE[,VALUE...]... [[for] DURATION]"
+
+    def take(self, cursor: Cursor) -> Trial:
+        words = cursor.rest()
+        seconds = _duration(words[-1])
+        if seconds is not None:
+            shorter = words[:-2] if words[-2:-1] == ("for",) else words[:-1]
+            # What names a thing may look like a duration.
+            if not _is_rule(words):
+                return Trial(_checked(shorter), seconds)
+        return Trial(_checked(words), None)
+
+    def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:
+        return FilterWords().complete(at, world)
+
+    def paint(self, words: Sequence[str], world: World) -> Sequence[str]:
+        timed = len(words) - 1 if words and _duration(words[-1]) is not None else len(words)
+        if words[timed - 1 : timed] and words[timed - 1] == "for":
+            timed -= 1
+        return [*FilterWords().paint(words[:timed], world), *("number" for _ in words[timed:])]
+
+
+def _checked(words: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        parse_rule(words)
+    except FilterError as error:
+        raise CommandError(str(error)) from None
+    return words
+
+
+def _is_rule(words: tuple[str, ...]) -> bool:
+    try:
+        parse_rule(words)
+    except FilterError:
+        return False
+    return True
+
+
+def _duration(word: str) -> float | None:
+    try:
+        return parse_duration(word)
+    except ValueError:
+        return None
+
+
+class FilterId(Kind["int | str"]):
+    """One filter, by its number or its name."""
 
     shown = "ID"
 
-    def take(self, cursor: Cursor) -> int:
+    def take(self, cursor: Cursor) -> int | str:
         word = cursor.next()
-        if not word.isdecimal() or not 0 < int(word) < 2**32:
+        if is_name(word):
+            return word
+        number = whole_number(word, 1, 2**32 - 1)
+        if number is None:
             raise CommandError(f"{word!r} is not the number of a filter: `filter list` shows them")
-        return int(word)
+        return number
 
     def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:
         taken = set(at.before)
-        return [
-            Candidate(str(number), text)
+        found = [
+            (each, text)
             for number, text in world.filters.items()
-            if str(number) not in taken
+            for each in (name_in(text), str(number))
         ]
+        return [Candidate(each, text) for each, text in found if each and each not in taken]
 
 
-class FilterIds(Kind["tuple[int, ...]"]):
-    """The numbers of one filter or more."""
+class FilterIds(Kind["tuple[int | str, ...]"]):
+    """One filter or more, by numbers or names."""
 
     takes_rest = True
 
     shown = "ID..."
 
-    def take(self, cursor: Cursor) -> tuple[int, ...]:
-        ids = []
+    def take(self, cursor: Cursor) -> tuple[int | str, ...]:
+        ids: list[int | str] = []
         while not cursor.at_end:
             ids.append(FilterId().take(cursor))
         return tuple(ids)

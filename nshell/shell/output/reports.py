@@ -15,9 +15,6 @@ from nshell.shell.units import plural
 if TYPE_CHECKING:
     from nshell.shell.values import Cell, Report
 
-SHOWN_ROWS = 8
-"""Of each table for people; json has them all."""
-
 
 def render_report(name: str, report: Report) -> str:
     """The whole of it in the format of that name."""
@@ -27,7 +24,7 @@ def render_report(name: str, report: Report) -> str:
         return render("csv", tuple(report.facts), [[_joined(v) for v in report.facts.values()]])
     parts = ["".join(f"{escape(line)}\n" for line in report.lines)]
     for title, table in report.tables.items():
-        shown = table.rows[:SHOWN_ROWS]
+        shown = table.rows[: report.most_rows]
         rest = len(table.rows) - len(shown)
         more = f"and {plural(rest, 'more row')}\n" if rest else ""
         # A pipe table needs a blank line before it.

@@ -11,6 +11,7 @@ from nshell.shell.completion import seen as seen_so_far
 from nshell.shell.completion.matching import matching
 from nshell.shell.errors import CommandError
 from nshell.shell.kinds import Candidate, Duration, Fragment, Kind, World
+from nshell.shell.units import whole_number
 from nshell.shell.why.naming import ClusterName, parse_cluster_name
 
 if TYPE_CHECKING:
@@ -55,11 +56,7 @@ class Question:
         address = self.target.address
         if address is None:
             return
-        if address.version != self.source.version:
-            raise CommandError(
-                f"{self.source} is IPv{self.source.version} and {address} is "
-                f"IPv{address.version}: no packet has both"
-            )
+        check_family(self.source, address)
         if address == self.source and self.target.port is None:
             raise CommandError(f"{address} at both ends: say the port, {shown(address, 'PORT')}")
 
@@ -77,6 +74,15 @@ class Question:
             ("cidr", source, "protocol", icmp, "for", "flows"),
             ("cidr", source, "port", asking, "for", "flows"),
         ]
+
+
+def check_family(source: Address, target: Address) -> None:
+    """CommandError where it is not one."""
+    if target.version != source.version:
+        raise CommandError(
+            f"{source} is IPv{source.version} and {target} is "
+            f"IPv{target.version}: no packet has both"
+        )
 
 
 def shown(address: Address, port: object) -> str:
@@ -119,9 +125,10 @@ def parse_target(word: str) -> Target:
 
 
 def _port(word: str) -> int:
-    if word.isascii() and word.isdecimal() and 1 <= int(word) <= 65_535:
-        return int(word)
-    raise CommandError(f"{word!r} is not a port: a number from 1 to 65535")
+    number = whole_number(word, 1, 65_535)
+    if number is None:
+        raise CommandError(f"{word!r} is not a port: a number from 1 to 65535")
+    return number
 
 
 def _name(word: str) -> str:

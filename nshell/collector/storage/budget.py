@@ -55,17 +55,15 @@ class Budget:
                     break
                 self._evict()
                 used = self._used_bytes()
-            self._used = used
-            files = self._segments.total_bytes
-            if self._database.file_bytes() + files > self._limit_bytes:
+            self._used = self._writer.totals.store_bytes = used
+            if self._database.file_bytes() + self._segments.total_bytes > self._limit_bytes:
                 self._database.give_back_space()
-            size = self._database.file_bytes() + files + self._database.wal_bytes()
-            self._writer.totals.store_bytes = size
         except (apsw.Error, OSError) as error:
             self._writer.abandon(error)
 
     def _used_bytes(self) -> int:
-        # Free pages are filled again; readers, not rows, make the log grow.
+        # What every limit is about, and what the status tells. Free pages are filled
+        # again; readers, not rows, make the log grow.
         return self._database.used_bytes() + self._segments.total_bytes
 
     def _evict(self) -> None:

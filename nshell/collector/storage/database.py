@@ -44,7 +44,6 @@ class Database:
     """Transactions, bulk inserts and space."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         self._connection.set_busy_timeout(5000)
         for pragma in (
@@ -138,13 +137,6 @@ class Database:
     def file_bytes(self) -> int:
         """Of all pages."""
         return self._number("PRAGMA page_count") * self._page_bytes
-
-    def wal_bytes(self) -> int:
-        """Of the write-ahead log; readers that hold a snapshot make it grow."""
-        try:
-            return self._path.with_name(f"{self._path.name}-wal").stat().st_size
-        except FileNotFoundError:
-            return 0
 
     def close(self) -> None:
         """Commit nothing, move the log into the file, close."""

@@ -43,6 +43,7 @@ class Totals:
     evicted_packets: int = 0
     """Removed by the disk budget."""
     store_bytes: int = 0
+    """Of rows and packets that are there: what the limits count, not what readers hold up."""
     grown_bytes: int = 0
     """Of rows and packets ever stored, those removed again among them."""
     problem: str = ""

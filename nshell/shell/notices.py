@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nshell.shell.escape import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from nshell.proto import session_pb2 as pb
 
@@ -40,14 +40,19 @@ def events(before: pb.Status, now: pb.Status) -> Iterator[Event]:
             yield Event(f"agent {node}", f"agent on {node} is back")
         elif old is not None and agent.connected and agent.error and agent.error != old.error:
             yield Event(f"agent {node}", f"agent on {node}: {escape(agent.error)}")
-        for problem in set(agent.problems) - set(old.problems if old else ()):
-            yield Event(f"problem {node}", f"agent on {node}: {escape(problem)}")
+        # Of events of one kind only the latest is kept: all that is new goes into one.
+        if new := _new(agent.problems, old.problems if old else ()):
+            yield Event(f"problem {node}", f"agent on {node}: {new}")
     if now.ended and not before.ended:
         yield Event("ended", f"capturing has ended: {escape(now.ended)}")
-    for notice in set(now.notices) - set(before.notices):
-        yield Event("notice", escape(notice))
+    if new := _new(now.notices, before.notices):
+        yield Event("notice", new)
     if now.stopping and not before.stopping:
         yield Event("stopping", "the collector is ending the session")
+
+
+def _new(now: Iterable[str], before: Collection[str]) -> str:
+    return "; ".join(escape(text) for text in now if text not in before)
 
 
 class Limiter:

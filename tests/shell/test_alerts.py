@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,18 +18,16 @@ from nshell.shell.errors import Failure
 from nshell.shell.output.cells import Cells
 from nshell.shell.prompt.look import look
 from nshell.shell.runner import Runner
-from nshell.shell.watch.alerts import (
-    FIRING_SECONDS,
-    MOST_ALERTS,
-    SHOWN_ROWS,
-    Alert,
-    Firing,
-    Seen,
-    is_nothing,
-    newest_first,
-)
+from nshell.shell.watch.alerts import MOST_ALERTS, Alert, Seen, is_nothing, newest_first
 from nshell.shell.watch.asking import MOST_ROWS, Ran, ask, unless
 from nshell.shell.watch.live import Watch
+from nshell.shell.watch.telling import (
+    FIRING_SECONDS,
+    MOST_LINES,
+    SHOWN_ROWS,
+    Chorus,
+    Firing,
+)
 from nshell.shell.watch.words import Watching
 from nshell.tasks import Tasks
 
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from nshell.shell.values import Row
     from tests.shell.conftest import Shell
 
-SOON = 5.0
+SOON = 40.0
 
 
 def ran(rows: Sequence[Row], *, more: bool = False, columns: Sequence[str] = ("a", "b")) -> Ran:
@@ -53,6 +52,12 @@ def test_a_row_is_new_once() -> None:
     assert seen.new_of([(1, "x"), (2, "y")]) == [(1, "x"), (2, "y")]
     assert seen.new_of([(2, "y"), (3, "z"), (1, "x")]) == [(3, "z")]
     assert seen.new_of([(2, "z")]) == [(2, "z")]
+
+
+def test_rows_that_python_hashes_alike_are_told_apart() -> None:
+    seen = Seen()
+    assert seen.new_of([(-1, "x"), (-2, "x")]) == [(-1, "x"), (-2, "x")]
+    assert seen.new_of([(-2, "x"), (-1, "x"), (-1, None)]) == [(-1, None)]
 
 
 def test_once_there_is_nothing_the_same_row_is_news_again() -> None:
@@ -184,6 +189,63 @@ def test_a_condition_is_told_as_one() -> None:
     assert told(made) == ["holds: SELECT count(*) > 5 FROM flow"]
 
 
+# How much all of them tell
+
+
+def admitted(chorus: Chorus, *numbers: int, lines: int = 4) -> list[int]:
+    """Those that may tell so many lines of 100 rows."""
+    return [n for n in numbers if chorus.admit(n, ["..."] * lines, rows=100)]
+
+
+def test_many_alerts_at_a_time_tell_so_many_lines_and_the_rest_is_counted() -> None:
+    clock = Clock()
+    chorus = Chorus(clock)
+    assert len(admitted(chorus, *range(1, MOST_ALERTS + 1))) == MOST_LINES // 4
+    assert chorus.seconds_left == FIRING_SECONDS
+    assert chorus.sum_up() == (
+        "alerts 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16: 1,300 more rows, held back:"
+        " too many lines at a time"
+    )
+    assert not chorus.holds
+
+
+def test_lines_of_a_few_alerts_are_all_told() -> None:
+    clock = Clock()
+    chorus = Chorus(clock)
+    for _ in range(5):
+        assert admitted(chorus, 1, 2) == [1, 2]
+        assert not chorus.holds
+        clock.now += FIRING_SECONDS
+
+
+def test_an_alert_that_seldom_speaks_has_room_beside_those_that_always_do() -> None:
+    clock = Clock()
+    chorus = Chorus(clock)
+    assert admitted(chorus, 1, 2, 3, 4) == [1, 2, 3]
+    clock.now += FIRING_SECONDS
+    assert chorus.sum_up().startswith("alert 4: 100 more rows")
+    assert admitted(chorus, 1, 2, 3) == [1, 2]
+    assert admitted(chorus, 9) == [9]
+
+
+def test_what_is_held_back_is_told_before_there_is_room_again() -> None:
+    clock = Clock()
+    chorus = Chorus(clock)
+    admitted(chorus, 1, 2, 3, 4)
+    clock.now += 10 * FIRING_SECONDS
+    assert admitted(chorus, 5) == []
+    assert chorus.sum_up().startswith("alerts 4, 5: 200 more rows")
+    assert admitted(chorus, 5) == [5]
+
+
+def test_an_alert_that_has_ended_is_not_told_of_any_more() -> None:
+    chorus = Chorus(Clock())
+    admitted(chorus, 1, 2, 3, 4)
+    chorus.forget(4)
+    chorus.forget(5)
+    assert not chorus.holds
+
+
 # The commands
 
 
@@ -208,8 +270,8 @@ class Alerting:
             while not holds():
                 await asyncio.sleep(0.01)
 
-    def asked(self) -> int:
-        return sum(call.startswith("Query ") for call in self.shell.capture.calls)
+    def asked(self, statement: str = "") -> int:
+        return sum(call.startswith(f"Query {statement}") for call in self.shell.capture.calls)
 
 
 @pytest_asyncio.fixture
@@ -271,14 +333,16 @@ async def test_alerts_are_listed_and_deleted_and_never_asked_again(alerting: Ale
         ["2", "1h", "0", "NULL", "NULL", "SELECT", "7", "AS", "n"],
     ]
     assert await alerting.run("alert del 1") == ["alert 1 deleted"]
-    alerting.shell.capture.calls.clear()
+    await alerting.run("alert every 250ms when SELECT 8 AS n")
     alerting.shell.service.insert("INSERT INTO flow VALUES ('x', 'y', 1, 2, 3)")
-    await asyncio.sleep(0.4)
-    assert alerting.asked() == 0
-    assert await alerting.run("alert clear") == ["1 alert deleted"]
+    asked = alerting.asked(PORTS)
+    await alerting.until(lambda: alerting.asked("SELECT 8") > 3)
+    assert alerting.asked(PORTS) <= asked + 1, "one may have been on its way"
+    assert alerting.news == []
+    assert await alerting.run("alert clear") == ["2 alerts deleted"]
     assert await alerting.run("alert") == ["no alerts: `alert when SELECT ...` makes one"]
     assert await alerting.run("alert when SELECT 1") == [
-        "alert 3 added: every 2s; it holds already"
+        "alert 4 added: every 2s; it holds already"
     ]
 
 
@@ -309,6 +373,22 @@ async def test_there_can_be_so_many_and_no_more(alerting: Alerting) -> None:
     assert str(failure.value).endswith("16 alerts are the most there can be: `alert del ID`")
 
 
+async def test_sixteen_alerts_that_all_fire_leave_the_prompt_readable(
+    alerting: Alerting,
+) -> None:
+    for _ in range(MOST_ALERTS):
+        await alerting.run("alert every 250ms when SELECT SrcAddr FROM flow")
+    numbers = itertools.count()
+
+    def held_back() -> bool:
+        new = f"INSERT INTO flow VALUES ('new-{next(numbers)}', 'y', 1, 2, 3)"
+        alerting.shell.service.insert(new)
+        return any("held back" in line for line in alerting.news)
+
+    await alerting.until(held_back)
+    await alerting.until(lambda: all(each.told for each in alerting.runner._ctx.alerts))
+
+
 async def test_an_alert_that_fails_later_says_so_once_and_goes_on(alerting: Alerting) -> None:
     await alerting.run("alert every 250ms when SELECT SrcAddr FROM flow")
     alerting.shell.service.insert("ALTER TABLE flow RENAME TO away")
@@ -326,10 +406,9 @@ async def test_an_alert_that_fails_later_says_so_once_and_goes_on(alerting: Aler
 async def test_a_lost_session_is_not_an_alerts_news(alerting: Alerting) -> None:
     await alerting.run("alert every 250ms when SELECT SrcAddr FROM flow")
     await alerting.shell.server.stop(grace=None)
-    await alerting.run("wait 600ms")
-    assert alerting.news == []
     (listed,) = alerting.runner._ctx.alerts
-    assert "the collector does not answer" in listed.error
+    await alerting.until(lambda: "the collector does not answer" in listed.error)
+    assert alerting.news == []
 
 
 async def test_without_a_background_there_is_no_alert(shell: Shell) -> None:

@@ -53,6 +53,18 @@ def test_a_new_problem_or_error_of_an_agent_is_told_once() -> None:
     assert texts(now, now) == []
 
 
+def test_of_several_problems_at_once_none_takes_the_others_place() -> None:
+    now, limiter = status(a=True), Limiter(lambda: 0.0)
+    now.agents[0].problems.extend(["dns: no room", "rtt: not here"])
+    now.notices.extend(["one thing", "another"])
+    for event in events(status(a=True), now):
+        limiter.offer(event)
+    assert [event.text for event in limiter.due()] == [
+        "agent on a: dns: no room; rtt: not here",
+        "one thing; another",
+    ]
+
+
 def test_one_line_of_a_kind_in_five_seconds_and_the_latest_wins() -> None:
     now = 0.0
     limiter = Limiter(lambda: now)

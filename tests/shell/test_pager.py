@@ -112,7 +112,7 @@ async def test_a_table_too_wide_that_is_not_to_be_expanded_is_paged(
 async def test_to_leave_the_pager_early_cancels_the_query(paged: Shell, pager: Pager) -> None:
     pager.runs('head -n 30 > "$1"')
     await paged.run("SELECT drip")
-    await asyncio.wait_for(paged.service.cancelled.wait(), 5)
+    await asyncio.wait_for(paged.service.cancelled.wait(), 40)
     assert len(pager.got()) == 30
     (told,) = paged.seen.told
     assert told.startswith("the pager was closed after ")
@@ -127,7 +127,7 @@ async def test_control_c_ends_the_query_and_the_pager_keeps_what_it_has(
         while not (pager.file.exists() and len(pager.got()) > 100):
             await asyncio.sleep(0.01)
         assert paged.context.interrupts.offer()
-        await asyncio.wait_for(paged.service.cancelled.wait(), 5)
+        await asyncio.wait_for(paged.service.cancelled.wait(), 40)
         await running
     assert len(pager.got()) > 100
     (told,) = paged.seen.told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nshell.filters import parse_rule
-from nshell.shell.view.actions import AddFilter, DrawChart, Leave, ShowPackets, SwitchOn
+from nshell.shell.view.actions import AddFilter, DrawChart, Leave, ShowPackets, SwitchOn, TakeBack
 from nshell.shell.view.choices import Menu, choices
 from nshell.shell.view.rows import Rows
 from nshell.shell.view.state import Details, Help
@@ -210,6 +210,16 @@ def test_the_filter_of_the_chosen_line_is_made() -> None:
     ]
     assert keys(made, "f", "escape") == []
     assert made.over is None
+
+
+def test_the_filter_made_last_is_taken_back() -> None:
+    made = state(rows=flows(*TALK))
+    assert not any("F deletes" in line for line in screen(made))
+    made.made_filter = 3
+    assert "F deletes filter 3" in screen(made)[-2]
+    assert keys(made, "F") == [TakeBack()]
+    assert keys(made, "/", "F") == []
+    assert "F deletes" not in screen(made)[-2], "letters are a keyword's"
 
 
 def test_filters_on_a_cluster_name_what_has_the_address() -> None:

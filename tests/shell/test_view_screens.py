@@ -85,6 +85,19 @@ def _empty_under_filters() -> State:
     return made
 
 
+def _plain_numbers(number: int) -> State:
+    made = _set(number)
+    made.human = False
+    return made
+
+
+def _filter_made() -> State:
+    made = state(rows=flows(*FLOWS))
+    made.made_filter = 3
+    made.say("filter 3 added: peer_ip 10.0.0.1  applied 1/1 in 42 ms (generation 2)")
+    return made
+
+
 def _packets_of_a_flow() -> State:
     made = state(rows=flows(*FLOWS), packets=True)
     made.pages.append(Page(KINDS["packets"], title="packets of 10.0.0.1:40000 and 10.0.0.2:443"))
@@ -107,6 +120,9 @@ SCREENS: dict[str, tuple[Callable[[], State], int, int]] = {
     "help": (lambda: _pressed("?"), 100, 28),
     "narrow": (lambda: _pressed("right", "right", "right"), 40, 12),
     "low": (_pressed, 60, 4),
+    "plain-numbers": (lambda: _plain_numbers(0), 110, 13),
+    "plain-rtt": (lambda: _plain_numbers(4), 110, 13),
+    "filter-made": (_filter_made, 110, 13),
     "waiting": (state, 100, 10),
     "waiting-filtered": (_empty_under_filters, 100, 10),
     "waiting-drops": (lambda: state("drops"), 100, 10),
@@ -184,22 +200,28 @@ def test_skipped_rows_are_told() -> None:
     made = state()
     columns, rows = flows({})
     made.page.arrive(rows, columns, skipped=1234)
-    assert "1,234 skipped: too fast" in screen(made)[0]
+    for width in (110, 80, 40):
+        title = screen(made, width=width)[0]
+        assert title.startswith(" flows")
+        assert title.endswith("1 row, 1,234 skipped: too fast")
 
 
 NOW_MS = START_MS + 60_000
 
 
-def chart(*rows: tuple[int, str, str | None, int, int]) -> Chart:
-    """Filled with: seconds ago, address, name, bytes, bound."""
+def chart(*rows: tuple[int, str, str | None, int, int], sampling: tuple[int, ...] = ()) -> Chart:
+    """Filled with: seconds ago, address, name, bytes, bound; all at these rates of sampling."""
     made = Chart()
     last = (NOW_MS - 2000) // 1000 - 1
-    made.take(NOW_MS, made.since_ms(NOW_MS), [(last - ago, *rest) for ago, *rest in rows])
+    found = [(last - ago, *rest, *(sampling or (1, 1))) for ago, *rest in rows]
+    made.take(NOW_MS, made.since_ms(NOW_MS), found)
     return made
 
 
-def chart_text(of: Chart, *, width: int = 60, height: int = 16, unicode: bool = True) -> str:
-    lines = draw_chart(of, NAMES, width=width, height=height, unicode=unicode)
+def chart_text(
+    of: Chart, *, width: int = 60, height: int = 16, unicode: bool = True, human: bool = True
+) -> str:
+    lines = draw_chart(of, NAMES, width=width, height=height, unicode=unicode, human=human)
     assert len(lines) <= height
     shown = ["".join(text for _, text in line).rstrip() for line in lines]
     assert max(map(get_cwidth, shown)) <= width
@@ -226,6 +248,38 @@ def test_a_chart_in_ascii_has_nothing_else_in_it() -> None:
 @pytest.mark.parametrize("size", [(30, 3), (40, 5), (200, 50)])
 def test_a_chart_fits_its_place(size: tuple[int, int]) -> None:
     chart_text(chart(*TALKERS), width=size[0], height=size[1])
+
+
+@pytest.mark.parametrize(
+    ("rates", "told"),
+    [((1, 1), "by sender, last"), ((1000, 1000), "by sender, times 1,000 for sampling, last"),
+     ((1, 10), "by sender, scaled by sampling, last")],
+)  # fmt: skip
+def test_a_chart_says_what_sampling_made_of_it(rates: tuple[int, int], told: str) -> None:
+    assert told in chart_text(chart(*TALKERS, sampling=rates), width=100)
+
+
+def test_a_chart_has_plain_numbers_where_these_are_wanted() -> None:
+    text = chart_text(chart((1, "10.0.0.1", None, 123_456_789_012, 0)), width=100, human=False)
+    assert "123456789012/s peak" in text
+    assert "\n 200000000000/s\n" in text
+
+
+def test_the_figures_of_details_are_plain_where_these_are_wanted() -> None:
+    made = _pressed("tab", "tab", "enter")
+    assert any("(2.0 kB)" in line for line in screen(made, height=50))
+    made.human = False
+    text = "\n".join(screen(made, height=50))
+    assert "1953" in text
+    assert "kB" not in text
+    assert "(TCP)" in text
+
+
+def test_a_narrow_legend_leaves_the_peaks_out_and_the_shares_in() -> None:
+    text = chart_text(chart(*TALKERS), width=40)
+    assert "peak" not in text
+    assert " 10.0.0.1 sh...    60.0 kB/s now   80%" in text
+    assert "60.0 kB/s peak   80%" in chart_text(chart(*TALKERS), width=56)
 
 
 def test_an_empty_chart_says_so() -> None:

@@ -98,8 +98,8 @@ def shared(env: dict[str, str], opened: Store) -> Iterator[Terminal]:
 
 @pytest.fixture
 def terminal(shared: Terminal) -> Terminal:
-    shared.type("\x0c")  # a clear screen
-    hides(shared, "q leaves")
+    shared.type("\x0c")  # a clear screen: what an earlier test left must not be taken for news
+    shared.wait_until(lambda: at_prompt(shared.screen()[0]), "a clear screen")
     return shared
 
 
@@ -136,11 +136,15 @@ def hides(terminal: Terminal, text: str) -> None:
     terminal.wait_until(lambda: text not in "\n".join(terminal.screen()), f"{text!r} to go")
 
 
+def at_prompt(line: str) -> bool:
+    return line.strip() == "netobserv>"
+
+
 def back_at_the_prompt(terminal: Terminal) -> None:
+    """And the terminal is as it was, once all that draws the prompt has come."""
     terminal.wait_until(
-        lambda: any(line.strip() == "netobserv>" for line in terminal.screen()), "the prompt"
+        lambda: any(map(at_prompt, terminal.screen())) and left_alone(terminal), "the prompt"
     )
-    assert left_alone(terminal)
 
 
 def left_alone(terminal: Terminal) -> bool:
@@ -199,10 +203,64 @@ def test_a_filter_is_made_of_a_row_and_of_one_that_cannot_be_the_error_is_told(
     terminal.type("1")
     shows(terminal, "filter 1 added: peer_ip 10.9.9.1 applied 1/1 in 42 ms")
     shows(terminal, "1 filter applied 1/1")
+    shows(terminal, "F deletes filter 1")
     terminal.type("q")
     back_at_the_prompt(terminal)
     terminal.type("filter list\n")
     shows(terminal, "peer_ip 10.9.9.1")
+
+
+def test_a_filter_made_by_mistake_is_taken_back_and_those_of_others_stay(
+    terminal: Terminal, store: Store
+) -> None:
+    store.flows({"SrcAddr": "10.9.9.1"})
+    terminal.type("filter port 7\n")
+    shows(terminal, "added: port 7")
+    terminal.type("view\n")
+    shows(terminal, "10.9.9.1:40000")
+    terminal.type("F")
+    shows(terminal, "no filter was made in this view")
+    terminal.type("f1f2")
+    shows(terminal, "added: peer_ip 10.0.0.2")
+    terminal.type("FF")
+    shows(terminal, "deleted: peer_ip 10.9.9.1 applied 1/1 in 42 ms")
+    hides(terminal, "F deletes filter")
+    terminal.type("q")
+    back_at_the_prompt(terminal)
+    terminal.type("filter list\n")
+    shows(terminal, "port 7")
+    assert "peer_ip 10.0.0.2" not in "\n".join(terminal.screen())
+    terminal.type("filter clear\n")
+    shows(terminal, "cleared")
+
+
+def test_a_filter_is_made_though_the_view_is_left_at_once(terminal: Terminal, store: Store) -> None:
+    store.flows({"SrcAddr": "10.9.9.1"})
+    terminal.type("view\n")
+    shows(terminal, "10.9.9.1:40000")
+    terminal.type("f1q")
+    back_at_the_prompt(terminal)
+    terminal.wait_until(
+        lambda: any("1 filter applied" in line for line in terminal.screen()), "the filter"
+    )
+    terminal.type("filter clear\n")
+    shows(terminal, "1 filter cleared")
+
+
+def test_numbers_are_as_they_are_in_the_store_where_nobody_wants_them_otherwise(
+    terminal: Terminal, store: Store
+) -> None:
+    at = time.time_ns() // 1_000_000
+    store.flows({"Bytes": 1_234_567, "TimeFlowEndMs": at})
+    terminal.type("set human off\nview\n")
+    shows(terminal, "1234567")
+    shows(terminal, str(at))
+    terminal.type("q")
+    back_at_the_prompt(terminal)
+    terminal.type("set human on\nview\n")
+    shows(terminal, "1.2 MB")
+    terminal.type("q")
+    back_at_the_prompt(terminal)
 
 
 def test_packets_of_a_row_are_those_of_its_connection(terminal: Terminal, store: Store) -> None:
@@ -257,6 +315,21 @@ def test_the_chart_shows_who_sends(terminal: Terminal, store: Store) -> None:
     shows(terminal, "█ 10.0.0.1")
     terminal.type("s")
     shows(terminal, "10.0.0.1:40000")
+    terminal.type("q")
+    back_at_the_prompt(terminal)
+
+
+def test_the_chart_counts_for_what_sampling_left_out(terminal: Terminal, store: Store) -> None:
+    now = time.time_ns() // 1_000_000
+    some = [{"TimeFlowEndMs": now - 1000 * ago, "Bytes": 5_000} for ago in range(4, 30)]
+    store.flows(*({**each, "Sampling": 10} for each in some))
+    terminal.type("view\n")
+    shows(terminal, "5.0 kB")
+    terminal.type("s")
+    shows(terminal, "by sender, times 10 for sampling, last 00:01:00")
+    shows(terminal, "50.0 kB/s peak")
+    store.flows(*({**each, "Sampling": 1, "SrcAddr": "10.9.9.9"} for each in some))
+    shows(terminal, "by sender, scaled by sampling, last 00:01:00")
     terminal.type("q")
     back_at_the_prompt(terminal)
 
@@ -367,8 +440,8 @@ def test_a_terminal_is_as_it_was_when_a_signal_ends_the_shell(
     shows(own_terminal, "10.0.0.1:40000")
     own_terminal.signal(signal.SIGTERM)
     shows(own_terminal, "session ended:")
-    assert left_alone(own_terminal)
     assert own_terminal.wait_end() == Exit.INTERRUPTED
+    assert left_alone(own_terminal)
 
 
 def test_a_terminal_is_as_it_was_when_the_session_is_lost(
@@ -379,8 +452,8 @@ def test_a_terminal_is_as_it_was_when_the_session_is_lost(
     shows(own_terminal, "10.0.0.1:40000")
     os.kill(child(own_terminal.pid, "fake_collector"), signal.SIGKILL)
     shows(own_terminal, "netobserv: the collector ended (signal 9)")
-    assert left_alone(own_terminal)
     assert own_terminal.wait_end() == Exit.NO_AGENT
+    assert left_alone(own_terminal)
 
 
 def test_an_interrupt_from_outside_ends_the_view_and_not_the_session(

@@ -13,10 +13,10 @@ import math
 from typing import TYPE_CHECKING, ClassVar
 
 from tabulate import tabulate
-from wcwidth import wcswidth
 
 from nshell.shell.escape import escape
 from nshell.shell.output.cells import EXACT, Cells, is_numeric, unmarked
+from nshell.shell.widths import width_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +84,7 @@ class TableFormat(Format):
     def _line(self, row: Row) -> str:
         cells = []
         for shown, width, right in zip(self._written(row), self._widths, self._right, strict=True):
-            space = " " * max(0, width - max(0, wcswidth(shown)))
+            space = " " * max(0, width - width_of(unmarked(shown)))
             cells.append(space + shown if right else shown + space)
         return "  ".join(cells).rstrip()
 
@@ -113,8 +113,8 @@ class VerticalFormat(Format):
         super().__init__(columns, cells)
         self._count = 0
         names = [escape(name) for name in columns]
-        widest = max((max(0, wcswidth(name)) for name in names), default=0)
-        self._names = [name + " " * (widest - max(0, wcswidth(name)) + _GAP) for name in names]
+        widest = max(map(width_of, names), default=0)
+        self._names = [name + " " * (widest - width_of(name) + _GAP) for name in names]
         self._rule = widest + _GAP + 16
 
     def chunk(self, rows: Sequence[Row]) -> str:
@@ -227,4 +227,4 @@ def render(name: str, columns: Sequence[str], rows: Sequence[Row], cells: Cells 
 def width(text: str) -> int:
     """Columns of a terminal that its widest line takes."""
     lines = unmarked(text).split("\n")
-    return max(len(line) if line.isascii() else max(0, wcswidth(line)) for line in lines)
+    return max(map(width_of, lines))

@@ -26,6 +26,11 @@ class AddFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeBack:
+    """Delete the filter that was made last."""
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchOn:
     """What the screen lacks."""
 
@@ -46,4 +51,4 @@ class DrawChart:
     chart: Chart
 
 
-Action: TypeAlias = Leave | AddFilter | SwitchOn | ShowPackets | DrawChart | None
+Action: TypeAlias = Leave | AddFilter | TakeBack | SwitchOn | ShowPackets | DrawChart | None

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from nshell.shell.escape import escape
 from nshell.shell.units import human_bytes, human_elapsed
-from nshell.shell.view.layout import cut, width_of
+from nshell.shell.view.layout import cut
 from nshell.shell.view.words import clock
+from nshell.shell.widths import width_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nshell.shell.values import Cell
     from nshell.shell.view.layout import Line
@@ -40,9 +41,14 @@ _BOUND = f"""coalesce(
     (SELECT TimeFlowEndMs FROM flow WHERE rowid = (SELECT max(rowid) FROM flow) - {_BOUND_ROWS}), 0
 )"""  # noqa: S608 - a number of ours
 _CHART_SQL = """
-SELECT Bucket, SrcAddr, max(Name), sum(Bytes) AS Sent, {bound} FROM (
-    SELECT Bucket, SrcAddr, max(Name) AS Name, max(Bytes) AS Bytes FROM (
-        SELECT TimeFlowEndMs / {step_ms} AS Bucket, SrcAddr, DstAddr, sum(Bytes) AS Bytes,
+SELECT Bucket, SrcAddr, max(Name), sum(Bytes) AS Sent, {bound}, min(Least), max(Most) FROM (
+    SELECT Bucket, SrcAddr, max(Name) AS Name, max(Bytes) AS Bytes,
+        min(Least) AS Least, max(Most) AS Most
+    FROM (
+        SELECT TimeFlowEndMs / {step_ms} AS Bucket, SrcAddr, DstAddr,
+            sum(Bytes * max(coalesce(Sampling, 1), 1)) AS Bytes,
+            min(max(coalesce(Sampling, 1), 1)) AS Least,
+            max(max(coalesce(Sampling, 1), 1)) AS Most,
             max(coalesce(SrcK8S_Namespace || '/', '') || SrcK8S_Name) AS Name
         FROM flow WHERE TimeFlowEndMs >= max({since_ms}, {bound}) AND TimeFlowEndMs < {until_ms}
             AND SrcAddr IS NOT NULL
@@ -50,8 +56,22 @@ SELECT Bucket, SrcAddr, max(Name), sum(Bytes) AS Sent, {bound} FROM (
     ) GROUP BY Bucket, SrcAddr, DstAddr
 ) GROUP BY Bucket, SrcAddr ORDER BY Sent DESC LIMIT 20000
 """
-_AXIS = 11
 _FEW_BARS = 3
+_WITH_PEAKS = 56
+"""Columns; below that the legend has room for names and what is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """How bytes per second are written."""
+
+    written: Callable[[float], str]
+    wide: int
+    """Columns that they take."""
+
+
+_HUMAN = _Figures(lambda rate: f"{human_bytes(round(rate))}/s", 11)
+_EXACT = _Figures(lambda rate: f"{round(rate)}/s", 15)
 
 
 @dataclass(slots=True)
@@ -61,6 +81,8 @@ class Chart:
     zoomed: int = 0
     buckets: dict[int, dict[str, int]] = field(default_factory=dict)
     """Number of the bucket to talker to bytes."""
+    sampled: dict[int, set[int]] = field(default_factory=dict)
+    """Number of the bucket to the rates its bytes were multiplied by, the least and the most."""
     names: dict[str, str] = field(default_factory=dict)
     slots: dict[str, int] = field(default_factory=dict)
     """Talker to its mark."""
@@ -91,6 +113,7 @@ class Chart:
         if zoomed != self.zoomed:
             self.zoomed = zoomed
             self.buckets.clear()
+            self.sampled.clear()
             self.until_ms = 0
 
     def since_ms(self, now_ms: int) -> int:
@@ -100,14 +123,17 @@ class Chart:
         return since // (self.step * 1000) * (self.step * 1000)
 
     def take(self, now_ms: int, since_ms: int, found: Iterable[Sequence[Cell]]) -> None:
-        """Rows of the query: bucket, address, its name, bytes, the bound."""
+        """Rows of the query: bucket, address, its name, bytes, the bound, rates of sampling."""
         self.until_ms = until(now_ms)
         again = since_ms // (self.step * 1000)
         for number in [n for n in self.buckets if n >= again or n < self.first]:
             del self.buckets[number]
-        for bucket, address, name, sent, bound in found:
+            self.sampled.pop(number, None)
+        for bucket, address, name, sent, bound, *rates in found:
             if isinstance(bucket, int) and isinstance(sent, int):
                 self.buckets.setdefault(bucket, {})[str(address)] = sent
+                known = self.sampled.setdefault(bucket, set())
+                known.update(rate for rate in rates if isinstance(rate, int))
             if name:
                 self.names[str(address)] = str(name)
             self.bound_ms = bound if isinstance(bound, int) else 0
@@ -121,6 +147,16 @@ class Chart:
                 for talker, sent in talkers.items():
                     sums[talker] += sent
         return sums
+
+    @property
+    def scaled(self) -> str:
+        """What bytes were multiplied by, in words; empty: every packet was looked at."""
+        rates = set[int]().union(*self.sampled.values())
+        if rates <= {1}:
+            return ""
+        if len(rates) > 1:
+            return ", scaled by sampling"
+        return f", times {rates.pop():,} for sampling"
 
     def _assign(self) -> None:
         sums = self.totals()
@@ -151,31 +187,40 @@ def until(now_ms: int) -> int:
 
 
 def chart_sql(since_ms: int, now_ms: int, step: int) -> str:
-    """Bytes by bucket and sender; what several nodes saw counts once."""
+    """Bytes by bucket and sender; what several nodes saw counts once, a sampled packet for all."""
     return _CHART_SQL.format(
         bound=_BOUND, since_ms=since_ms, until_ms=until(now_ms), step_ms=step * 1000
     )
 
 
 def draw_chart(
-    chart: Chart, names: Mapping[str, str], *, width: int, height: int, unicode: bool = True
+    chart: Chart,
+    names: Mapping[str, str],
+    *,
+    width: int,
+    height: int,
+    unicode: bool = True,
+    human: bool = True,
 ) -> list[Line]:
     """Title, the stacked bars, the time below them, a legend."""
+    figures = _HUMAN if human else _EXACT
     marks = MARKS if unicode else ASCII_MARKS
     series = chart.series()
-    legend = _legend(chart, series, names, marks, width)
+    legend = _legend(chart, series, names, width=width, marks=marks, figures=figures)
     bars = max(1, height - 3 - len(legend))
     bars -= bars % 2 if bars > _FEW_BARS else 0  # the middle has a label
-    columns = max(1, width - _AXIS - 1)
-    sampled = [_resample(line, columns) for line in series]
-    top = _ceiling(max(map(sum, zip(*sampled, strict=True))))
+    columns = max(1, width - figures.wide - 1)
+    resampled = [_resample(line, columns) for line in series]
+    top = _ceiling(max(map(sum, zip(*resampled, strict=True))))
     since = " (too many rows for more)" if chart.bound_ms > chart.first * chart.step * 1000 else ""
-    title = f" bytes/s by sender, last {human_elapsed(chart.seconds)}{since}"
+    title = f" bytes/s by sender{chart.scaled}, last {human_elapsed(chart.seconds)}{since}"
     lines: list[Line] = [[("class:header", cut(title, width).ljust(width))]]
     for row in reversed(range(bars)):
-        label = f"{human_bytes(round(top * (row + 1) / bars))}/s" if _labelled(row, bars) else ""
-        lines.append([("", f"{label:>{_AXIS}} "), *_bar_row(sampled, marks, row, top / bars)])
-    lines.append(_time_axis(chart, columns))
+        label = figures.written(top * (row + 1) / bars) if _labelled(row, bars) else ""
+        lines.append(
+            [("", f"{label:>{figures.wide}} "), *_bar_row(resampled, marks, row, top / bars)]
+        )
+    lines.append([("", " " * (figures.wide + 1) + _time_axis(chart, columns))])
     return [*lines, *legend][: max(height, 1)]
 
 
@@ -183,10 +228,10 @@ def _labelled(row: int, bars: int) -> bool:
     return row == bars - 1 or (bars > _FEW_BARS and row == bars // 2 - 1)
 
 
-def _bar_row(sampled: list[list[float]], marks: str, row: int, unit: float) -> Line:
+def _bar_row(series: list[list[float]], marks: str, row: int, unit: float) -> Line:
     """One line of the bars, runs of a mark in one piece."""
     line: Line = []
-    for values in zip(*sampled, strict=True):
+    for values in zip(*series, strict=True):
         slot = _mark_at(values, (row + 0.5) * unit)
         if slot is None and row == 0 and any(values):
             slot = max(range(len(values)), key=values.__getitem__)
@@ -208,20 +253,22 @@ def _mark_at(values: Sequence[float], level: float) -> int | None:
     return None
 
 
-def _time_axis(chart: Chart, columns: int) -> Line:
+def _time_axis(chart: Chart, columns: int) -> str:
     start = clock(chart.first * chart.step * 1_000_000_000)[:8]
     end = clock(chart.until_ms * 1_000_000)[:8]
     if columns < len(start) + len(end) + 1:
-        return [("", " " * (_AXIS + 1) + end[-columns:])]
-    return [("", " " * (_AXIS + 1) + start + end.rjust(columns - len(start)))]
+        return end[-columns:]
+    return start + end.rjust(columns - len(start))
 
 
 def _legend(
     chart: Chart,
     series: list[list[float]],
     names: Mapping[str, str],
-    marks: str,
+    *,
     width: int,
+    marks: str,
+    figures: _Figures,
 ) -> list[Line]:
     talkers = {slot: talker for talker, slot in chart.slots.items()}
     total = sum(map(sum, series)) or 1.0
@@ -234,22 +281,19 @@ def _legend(
         entries.append((TALKERS, OTHERS))
     if not entries:
         return [[("class:dim", " no traffic in this window yet")]]
-    widest = min(max(width_of(label) for _, label in entries), max(8, width - 44))
+    peaks = width >= _WITH_PEAKS
+    taken = 22 + 2 * figures.wide if peaks else 15 + figures.wide
+    widest = min(max(width_of(label) for _, label in entries), max(8, width - taken))
     lines: list[Line] = []
     for slot, label in entries:
         line = series[slot]
         shown = cut(label, widest)
-        figures = (
-            f"  {_rate(line[-1]):>11} now {_rate(max(line)):>11} peak"
-            f" {100 * sum(line) / total:4.0f}%"
-        )
-        text = f" {shown}{' ' * (widest - width_of(shown))}{figures}"
+        now, peak = (figures.written(rate).rjust(figures.wide) for rate in (line[-1], max(line)))
+        most = f" {peak} peak" if peaks else ""
+        blank = " " * (widest - width_of(shown))
+        text = f" {shown}{blank}  {now} now{most} {100 * sum(line) / total:4.0f}%"
         lines.append([("", " "), (STYLES[slot], marks[slot]), ("", cut(text, width - 2))])
     return lines
-
-
-def _rate(per_second: float) -> str:
-    return f"{human_bytes(round(per_second))}/s"
 
 
 def _resample(line: Sequence[float], columns: int) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -42,6 +42,8 @@ class Column:
     """Columns that it is not squeezed below for the sake of others that matter less."""
     alarm: bool = False
     """Something is wrong where it is neither empty nor 0."""
+    exact: Column | None = None
+    """The same with the numbers that are in the store, where `show` makes them readable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,22 @@ class Level:
     """Of a row and "Src" or "Dst"; None: ends are not shown."""
 
 
+_UNITS: Mapping[Callable[..., str], str] = {
+    size: "", count: "", duration_ms: "ms", duration_ns: "ns",
+}  # fmt: skip
+"""What makes a number readable, and what must be said of the number instead."""
+
+
 def _of(column: str, words: Callable[..., str], title: str, **how: object) -> Column:
-    return Column(title, lambda row, _: words(row[column]), **how)  # type: ignore[arg-type]
+    made = Column(title, lambda row, _: words(row[column]), **how)  # type: ignore[arg-type]
+    if words not in _UNITS:
+        return made
+    return _or_exact(made, lambda row: plain(row[column]), unit=_UNITS[words])
+
+
+def _or_exact(column: Column, show: Callable[[Row], str], *, unit: str = "") -> Column:
+    title = f"{column.title} {unit}".rstrip()
+    return replace(column, exact=replace(column, title=title, show=lambda row, _: show(row)))
 
 
 def _address(row: Row, end: str) -> str:
@@ -145,17 +161,25 @@ def _named_end(row: Row, names: Names, *, end: str) -> str:
     return name_of(row, end, names)
 
 
-def _lasted(row: Row, _: Names) -> str:
-    return duration_ms(row.whole("TimeFlowEndMs") - row.whole("TimeFlowStartMs"))
+def _lasted(row: Row) -> int:
+    return row.whole("TimeFlowEndMs") - row.whole("TimeFlowStartMs")
 
 
-def _cut(row: Row, _: Names) -> str:
+def _length(row: Row, number: Callable[[int], str]) -> str:
     kept, length = row.whole("CapLen"), row.whole("Length")
-    return f"{length:,}" if kept >= length else f"{kept:,} of {length:,}"
+    return number(length) if kept >= length else f"{number(kept)} of {number(length)}"
 
 
-TIME_MS = Column("time", lambda row, _: clock(row.whole("TimeFlowEndMs") * 1_000_000))
-TIME_NS = Column("time", lambda row, _: clock(row.whole("TimeNs")))
+TIME_MS = _or_exact(
+    Column("time", lambda row, _: clock(row.whole("TimeFlowEndMs") * 1_000_000)),
+    lambda row: plain(row["TimeFlowEndMs"]),
+    unit="ms",
+)
+TIME_NS = _or_exact(
+    Column("time", lambda row, _: clock(row.whole("TimeNs"))),
+    lambda row: plain(row["TimeNs"]),
+    unit="ns",
+)
 PROTO = _of("Proto", protocol_name, "proto")
 BYTES = _of("Bytes", size, "bytes", right=True)
 PACKETS = _of("Packets", count, "packets", right=True)
@@ -164,7 +188,14 @@ WAY = _of("IfDirection", way, "dir")
 INTERFACE = _of("Interface", plain, "interface", least=9)
 LENGTH = _of("Length", count, "length", right=True)
 NODE = _of("Node", plain, "seen on", least=6)
-LASTED = Column("lasted", _lasted, right=True)
+LASTED = _or_exact(
+    Column("lasted", lambda row, _: duration_ms(_lasted(row)), right=True),
+    lambda row: str(_lasted(row)),
+    unit="ms",
+)
+CUT_LENGTH = _or_exact(
+    Column("length", lambda row, _: _length(row, count), right=True), lambda row: _length(row, str)
+)
 DSCP = _of("Dscp", plain, "dscp", right=True)
 FILTER = _of("FilterId", plain, "filter", right=True)
 
@@ -213,7 +244,7 @@ FLOW_SETS = (
 )  # fmt: skip
 
 PACKET_SETS = (
-    ColumnSet("endpoints", (PROTO, FLAGS, Column("length", _cut, right=True), WAY, INTERFACE)),
+    ColumnSet("endpoints", (PROTO, FLAGS, CUT_LENGTH, WAY, INTERFACE)),
     ColumnSet(
         "names",
         (_who("Src", "src name"), _who("Dst", "dst name"), PROTO, LENGTH, NODE),

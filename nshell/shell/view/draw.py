@@ -12,10 +12,11 @@ from nshell.shell.prompt.toolbar import toolbar
 from nshell.shell.units import plural
 from nshell.shell.view.chart import Chart, draw_chart
 from nshell.shell.view.choices import Menu
-from nshell.shell.view.layout import cut, fit, padded, width_of
+from nshell.shell.view.layout import cut, fit, padded
 from nshell.shell.view.overlays import draw_details, draw_help, draw_menu
 from nshell.shell.view.state import Details, Help
 from nshell.shell.view.waiting import waiting
+from nshell.shell.widths import width_of
 
 if TYPE_CHECKING:
     from nshell.shell.view.columns import Column
@@ -49,11 +50,13 @@ def draw(state: State, *, width: int, height: int) -> list[Line]:
 def _middle(state: State, width: int, room: int) -> list[Line]:
     over = state.over
     if isinstance(over, Chart):
-        return draw_chart(over, state.names, width=width, height=room, unicode=state.unicode)
+        return draw_chart(
+            over, state.names, width=width, height=room, unicode=state.unicode, human=state.human
+        )
     if isinstance(over, Help):
         return draw_help(over, state, width, room)
     if isinstance(over, Details):
-        return draw_details(over, width, room)
+        return draw_details(over, width, room, human=state.human)
     if isinstance(over, Menu):
         menu = draw_menu(over, width)[: max(1, room - 2)]
         table = _table(state, width, room - len(menu))
@@ -83,7 +86,13 @@ def _title(state: State, width: int) -> Line:
         parts.insert(1, ("class:paused", f" PAUSED{waits} "))
     if state.note:
         parts.insert(1, ("", escape(state.note)))
+    while len(parts) > 2 and _width_joined(parts) > width:
+        parts.pop(-2)  # that rows were skipped matters more than what the table shows itself
     return _joined(parts, width)
+
+
+def _width_joined(parts: list[tuple[str, str]]) -> int:
+    return sum(width_of(text) for _, text in parts) + 2 * (len(parts) - 1)
 
 
 def _how_many(page: Page, shown: int, kept: int) -> str:
@@ -147,9 +156,10 @@ def _table(state: State, width: int, room: int) -> list[Line]:
     page = state.page
     rows = page.window(max(1, room - 1))
     if not rows:
-        head = _heads(page.visible(), [width_of(c.title) for c in page.visible()], width)
+        columns = _columns(state)
+        head = _heads(columns, [width_of(c.title) for c in columns], width)
         return [head, *waiting(state, width)]
-    columns = page.visible()[width < _TINY :]
+    columns = _columns(state)[width < _TINY :]
     cells = [[escape(column.show(row, state.names)) for column in columns] for row in rows]
     natural = _grown(page, columns, cells)
     gap = 2 if width >= _NARROW else 1
@@ -160,6 +170,12 @@ def _table(state: State, width: int, room: int) -> list[Line]:
         selected = row.id == page.selected
         lines.append(_row(columns, texts, widths, gap=gap, selected=selected, width=width))
     return lines
+
+
+def _columns(state: State) -> tuple[Column, ...]:
+    """Those of the page, as the setting `human` has them."""
+    columns = state.page.visible()
+    return columns if state.human else tuple(column.exact or column for column in columns)
 
 
 def _grown(page: Page, columns: tuple[Column, ...], cells: list[list[str]]) -> list[int]:
@@ -250,6 +266,8 @@ def _footer(state: State, width: int) -> Line:
         keys = ("p or Esc back", *(key for key in _KEYS["table"] if not key.startswith("p ")))
     else:
         keys = _KEYS["table"]
+    if keys[-1] == _KEYS["table"][-1] and state.made_filter is not None:
+        keys = (f"F deletes filter {state.made_filter}", *keys)
     leaving = () if state.page.in_field else (state.leaving, "? help")
     return _joined([("class:dim", f" {key}" if not n else key)
                     for n, key in enumerate((*leaving, *keys))], width)  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from prompt_toolkit.utils import get_cwidth
+from nshell.shell.widths import head, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,27 +19,13 @@ _MOST = 60
 """Columns that one cell may take, however much room there is."""
 
 
-def width_of(text: str) -> int:
-    """Columns that it takes on a terminal."""
-    return len(text) if text.isascii() else get_cwidth(text)
-
-
 def cut(text: str, width: int) -> str:
     """At most so many columns of it; what is cut is said by an ellipsis."""
     if width_of(text) <= width:
         return text
     if width < 4:
-        return _head(text, width)
-    return _head(text, width - 3) + "..."
-
-
-def _head(text: str, width: int) -> str:
-    used, end = 0, 0
-    for end, character in enumerate(text):
-        used += get_cwidth(character)
-        if used > width:
-            return text[:end]
-    return text if used <= width else text[:end]
+        return head(text, width)
+    return head(text, width - 3) + "..."
 
 
 def padded(text: str, width: int, *, right: bool) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nshell.shell.escape import escape
-from nshell.shell.view.layout import cut, padded, width_of
+from nshell.shell.view.layout import cut, padded
 from nshell.shell.view.words import clock, flag_names, protocol_name, size
+from nshell.shell.widths import width_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ HELP = (
     ("Tab Shift-Tab, j k", "select a row, holding the table; Home and End; Esc lets go"),
     ("Enter", "all columns of the selected row, else of the top one; there: only rows like it"),
     ("f", "make a kernel filter of that row: from then on nothing else is captured"),
+    ("F", "delete the filter that was made last in this view"),
     ("p", "packets of its connection"),
     ("s", "chart: bytes per second by sender"),
     ("e", "enable what these columns need"),
@@ -51,7 +53,7 @@ def draw_help(over: Help, state: State, width: int, height: int) -> list[Line]:
     return _scrolled("keys of a view", lines, over, width, height)
 
 
-def draw_details(over: Details, width: int, height: int) -> list[Line]:
+def draw_details(over: Details, width: int, height: int, *, human: bool = True) -> list[Line]:
     """Every column that has a value, one of them under the cursor."""
     cells = over.cells
     wide = max((len(name) for name, _ in cells), default=0)
@@ -61,7 +63,8 @@ def draw_details(over: Details, width: int, height: int) -> list[Line]:
         if chosen:
             over.top = max(min(over.top, len(lines)), len(lines) - height + 2)
         head = f"{'>' if chosen else ' '}{name:<{wide}}  "
-        for number, part in enumerate(_wrapped(_explained(name, cell), max(10, width - wide - 4))):
+        text = _explained(name, cell, human=human)
+        for number, part in enumerate(_wrapped(text, max(10, width - wide - 4))):
             label = " " * (wide + 3) if number else head
             style = "class:selected" if chosen else ""
             lines.append([(style or "class:key", label), (style, part)])
@@ -71,14 +74,16 @@ def draw_details(over: Details, width: int, height: int) -> list[Line]:
     return _scrolled("one row", lines, over, width, height)
 
 
-def _explained(name: str, cell: Cell) -> str:
-    """The cell, and what it means where that is not plain."""
+def _explained(name: str, cell: Cell, *, human: bool) -> str:
+    """The cell, and what it means where that is not plain; `human`: of times and sizes too."""
     raw = escape(cell.hex() if isinstance(cell, bytes) else str(cell))
     meaning = ""
     if name == "Proto":
         meaning = protocol_name(cell)
     elif name.endswith("Flags"):
         meaning = flag_names(cell)
+    elif not human:
+        pass
     elif name.startswith("Time") and isinstance(cell, int) and cell > 10**12:
         meaning = clock(cell if cell > 10**16 else cell * 1_000_000)
     elif name.endswith("Bytes") and isinstance(cell, int) and cell >= 1000:

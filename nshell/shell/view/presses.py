@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nshell.shell.view.actions import AddFilter, DrawChart, Leave, ShowPackets, SwitchOn
+from nshell.shell.view.actions import AddFilter, DrawChart, Leave, ShowPackets, SwitchOn, TakeBack
 from nshell.shell.view.chart import Chart
 from nshell.shell.view.choices import Menu, choices
 from nshell.shell.view.completing import complete
@@ -187,6 +187,7 @@ _COMMANDS: Mapping[str, Callable[[State], Action]] = {
     "/": _begin_keyword,
     "s": _chart,
     "e": _switch_on,
+    "F": lambda _: TakeBack(),
 }
 
 

@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nshell.shell.commands.acks import applied
 from nshell.shell.errors import CommandError
 from nshell.shell.takeover import Takeover
-from nshell.shell.units import brief, clock
-from nshell.shell.view.actions import AddFilter, DrawChart, Leave, ShowPackets, SwitchOn
+from nshell.shell.units import clock
+from nshell.shell.view.actions import (
+    AddFilter,
+    DrawChart,
+    Leave,
+    ShowPackets,
+    SwitchOn,
+    TakeBack,
+)
 from nshell.shell.view.chart import Chart, chart_sql
 from nshell.shell.view.draw import draw
 from nshell.shell.view.feed import CONNECTION_ROWS, Feed, NameFeed, of_connection, whole
+from nshell.shell.view.filtering import Filters
 from nshell.shell.view.kinds import KINDS, lack
 from nshell.shell.view.presses import press
 from nshell.shell.view.state import Page, State
@@ -22,7 +31,7 @@ from nshell.shell.view.words import with_port
 from nshell.tasks import Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from prompt_toolkit import Application
     from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -55,9 +64,10 @@ class View(Takeover):
     def __init__(self, what: str, ctx: Context, *, leaving: str, note: Callable[[], str]) -> None:
         self._ctx = ctx
         self._note = note
-        self._state = State([Page(KINDS[what])], leaving=leaving)
+        self._state = State([Page(KINDS[what])], leaving=leaving, human=ctx.settings.human)
         self._feeds = {id(self._state.page): Feed(KINDS[what].table)}
         self._names = NameFeed()
+        self._filters = Filters(ctx.client)
         self._app: Application[None] | None = None
         self._tasks: Tasks | None = None
         self._said = 0.0
@@ -88,8 +98,9 @@ class View(Takeover):
 
     def _begin(self) -> None:
         """There is something that a failure can end now."""
-        self._start(self._keep_up(), name="rows")
-        self._start(self._keep_chart(), name="chart")
+        if self._tasks is not None:
+            self._tasks.start(self._keep_up(), name="rows")
+            self._tasks.start(self._keep_chart(), name="chart")
 
     def _build(self, look: Look) -> Application[None]:
         from prompt_toolkit import Application  # noqa: PLC0415 - scripts do without
@@ -149,6 +160,7 @@ class View(Takeover):
         state = self._state
         state.status = self._ctx.monitor.status
         state.lack = lack(state.page.kind, state.page.set_number, state.status)
+        state.made_filter = self._filters.last
         state.note = self._note()
         if state.lasting and time.monotonic() - self._said > _SAID_SECONDS:
             state.message = ""
@@ -169,9 +181,12 @@ class View(Takeover):
                 if self._app is not None and self._app.is_running and not self._app.is_done:
                     self._app.exit()
             case AddFilter(words=words):
-                self._start(self._add_filter(words))
+                self._change("filter", partial(self._filters.add, words))
+            case TakeBack():
+                self._change("filter", self._filters.take_back)
             case SwitchOn(command=command):
-                self._start(self._switch_on(command))
+                self._say(f"{command} ...")
+                self._change(command, partial(self._switch_on, command))
             case ShowPackets(row=row):
                 self._show_packets(row)
             case DrawChart():
@@ -179,38 +194,31 @@ class View(Takeover):
             case None:
                 pass
 
-    def _start(self, work: Coroutine[None, None, None], *, name: str = "key") -> None:
-        if self._tasks is None:
-            work.close()
-        else:
-            self._tasks.start(work, name=name)
+    def _change(self, what: str, change: Callable[[], Awaitable[str]]) -> None:
+        """A change of the session goes on when the view is left at once."""
+        tasks = self._ctx.tasks or self._tasks
+        if tasks is not None:
+            tasks.start(self._tell(what, change), name="key of a view")
 
-    async def _add_filter(self, words: tuple[str, ...]) -> None:
+    async def _tell(self, what: str, change: Callable[[], Awaitable[str]]) -> None:
+        """What became of a change of the session, in a line."""
         try:
-            reply = await self._ctx.client.add_filter(words)
-            number = ", ".join(map(str, reply.filter_ids))
-            notice = applied(f"filter {number} added: {brief(' '.join(words))}", reply)
+            line = await change()
         except CommandError as error:
-            self._say(f"filter: {error}", wrong=True)
+            self._say(f"{what}: {error}", wrong=True)
         else:
-            self._say(notice.text)
+            self._say(line)
 
-    async def _switch_on(self, command: str) -> None:
-        self._say(f"{command} ...")
+    async def _switch_on(self, command: str) -> str:
         client = self._ctx.client
         what = command.split()[1]
-        try:
-            if command == "capture packets on":
-                reply = await client.set_packets(on=True)
-            elif command == "capture flows on":
-                reply = await client.set_flows(on=True)
-            else:
-                reply = await client.switch_features([what], on=True)
-            notice = applied(f"{what} on", reply, needed=[what])
-        except CommandError as error:
-            self._say(f"{command}: {error}", wrong=True)
+        if command == "capture packets on":
+            reply = await client.set_packets(on=True)
+        elif command == "capture flows on":
+            reply = await client.set_flows(on=True)
         else:
-            self._say(notice.text)
+            reply = await client.switch_features([what], on=True)
+        return applied(f"{what} on", reply, needed=[what]).text
 
     def _show_packets(self, row: Row) -> None:
         """Those of the row's connection, on a page of their own."""
@@ -223,10 +231,12 @@ class View(Takeover):
         self._rows_wanted.set()
 
     def _say(self, text: str, *, wrong: bool = False) -> None:
+        if self._app is None:
+            self._ctx.notify(text)
+            return
         self._said = time.monotonic()
         self._state.say(f"{clock(time.time())} {text}", wrong=wrong, lasting=True)
-        if self._app is not None:
-            self._app.invalidate()
+        self._app.invalidate()
 
     def _fail(self, error: BaseException) -> None:
         """The session is gone, or we have a mistake in here: either ends the view."""

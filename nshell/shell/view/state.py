@@ -189,12 +189,16 @@ class State:
     """It stays when a key is pressed."""
     status: pb.Status | None = None
     lack: Lack | None = None
+    made_filter: int | None = None
+    """The number of the filter made here last."""
     note: str = ""
     """Beside the title."""
     leaving: str = "q leaves"
     room: int = 20
     """Rows that there is room for, as last drawn."""
     unicode: bool = True
+    human: bool = True
+    """Numbers are written as people read them."""
     escaped: bool = False
     """Esc was the last key, and had nothing to close."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,11 @@ from nshell.shell.errors import CommandError, SessionLost, Unconnected
 from nshell.shell.escape import escape
 from nshell.shell.output.cells import Cells
 from nshell.shell.units import brief, clock, plural
-from nshell.shell.watch.asking import MOST_ROWS, ask
+from nshell.shell.watch.asking import ask
+from nshell.shell.watch.telling import Chorus, Firing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from nshell.shell.context import Context
     from nshell.shell.values import Row
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 MOST_ALERTS = 16
 MOST_SEEN = 10_000
 """Rows remembered of an alert; the ones not met for longest are forgotten first."""
-SHOWN_ROWS = 3
-"""Told one by one; the rest is counted."""
-FIRING_SECONDS = 5.0
-"""An alert speaks no more often."""
 _BUSY_PART = 5
 """An alert may keep the collector busy one part in so many of the time."""
 _MOST_TEXT = 200
@@ -59,7 +56,8 @@ class Seen:
             return []
         found = []
         for row in rows:
-            key = hash(tuple(row))
+            # hash(-1) is hash(-2): where it stands tells them apart.
+            key = hash((*row, *(at for at, cell in enumerate(row) if cell == -1)))
             if key not in self._known:
                 found.append(row)
             self._known[key] = None
@@ -77,36 +75,6 @@ def is_nothing(rows: Sequence[Row]) -> bool:
 def holds(rows: Sequence[Row]) -> bool:
     """Whether it is the answer of a condition: yes."""
     return len(rows) == 1 and list(rows[0]) == [1]
-
-
-class Firing:
-    """Gathers what there is to tell, and tells it at a pace that leaves the prompt usable."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._last = -FIRING_SECONDS
-        self._rows: deque[Row] = deque(maxlen=SHOWN_ROWS)
-        self._count = 0
-        self._capped = False
-
-    def add(self, rows: Sequence[Row], *, capped: bool) -> None:
-        """New rows, the latest last; `capped`: there were more than could be fetched."""
-        self._rows.extend(rows)
-        self._count += len(rows)
-        self._capped = self._capped or (capped and len(rows) >= MOST_ROWS)
-
-    def due(self, *, last: bool = False) -> tuple[list[Row], int, bool] | None:
-        """The rows to show, how many there were, and whether there were yet more.
-
-        `last`: there will be no other time to tell them.
-        """
-        now = self._clock()
-        if not self._count or (now - self._last < FIRING_SECONDS and not last):
-            return None
-        told = list(self._rows), self._count, self._capped
-        self._last, self._count, self._capped = now, 0, False
-        self._rows.clear()
-        return told
 
 
 @dataclass(slots=True)
@@ -170,6 +138,8 @@ class Alerts:
     def __init__(self) -> None:
         self._alerts: dict[int, Alert] = {}
         self._next = 1
+        self._chorus = Chorus()
+        self._summary: asyncio.Task[None] | None = None
 
     def __iter__(self) -> Iterator[Alert]:
         return iter(self._alerts.values())
@@ -203,6 +173,30 @@ class Alerts:
         work = _keep_asking(ctx, alert, after)
         alert.task = tasks.start(work, name=f"alert {alert.number}")
 
+    def tell(self, ctx: Context, alert: Alert, *, last: bool = False) -> None:
+        """What there is to tell of one, as far as there is room beside the others.
+
+        `last`: there will be no other time.
+        """
+        before = alert.told
+        lines: Sequence[str] = alert.lines(Cells(human=ctx.settings.human), last=last)
+        if not last:
+            lines = self._chorus.admit(alert.number, lines, rows=alert.told - before)
+        for line in lines:
+            ctx.notify(line)
+        if last:
+            self._sum_up(ctx)
+        elif self._chorus.holds and ctx.tasks and _is_over(self._summary):
+            self._summary = ctx.tasks.start(self._sum_up_later(ctx), name="alerts held back")
+
+    async def _sum_up_later(self, ctx: Context) -> None:
+        await asyncio.sleep(self._chorus.seconds_left)
+        self._sum_up(ctx)
+
+    def _sum_up(self, ctx: Context) -> None:
+        if self._chorus.holds:
+            ctx.notify(f"{clock(time.time())} {self._chorus.sum_up()}")
+
     def remove(self, numbers: Sequence[int]) -> list[int]:
         """End these; CommandError, and none is ended, where there is no such one."""
         for number in numbers:
@@ -211,10 +205,15 @@ class Alerts:
                 raise CommandError(f"no alert {number}: {known}")
         removed = list(dict.fromkeys(numbers))
         for number in removed:
+            self._chorus.forget(number)
             task = self._alerts.pop(number).task
             if task is not None:
                 task.cancel()
         return removed
+
+
+def _is_over(task: asyncio.Task[None] | None) -> bool:
+    return task is None or task.done()
 
 
 async def first_run(client: Asks, statement: str) -> tuple[str, Ran]:
@@ -259,8 +258,7 @@ async def _keep_asking(ctx: Context, alert: Alert, ran: Ran) -> None:
         await _ask_for_ever(ctx, alert, ran)
     finally:
         if not ctx.interactive:  # a script's reader has no next time
-            for line in alert.lines(Cells(human=ctx.settings.human), last=True):
-                ctx.notify(line)
+            ctx.alerts.tell(ctx, alert, last=True)
 
 
 async def _ask_for_ever(ctx: Context, alert: Alert, ran: Ran) -> None:
@@ -279,6 +277,5 @@ async def _ask_for_ever(ctx: Context, alert: Alert, ran: Ran) -> None:
         if error and error != alert.error:
             alert.error = error
             ctx.notify(f"alert {alert.number} cannot be asked, trying again: {escape(error)}")
-        for line in alert.lines(Cells(human=ctx.settings.human)):
-            ctx.notify(line)
+        ctx.alerts.tell(ctx, alert)
         ended = time.monotonic()

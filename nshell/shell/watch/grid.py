@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from wcwidth import wcswidth, wcwidth
-
 from nshell.shell.escape import escape
 from nshell.shell.units import plural
 from nshell.shell.watch.spark import sparkline
+from nshell.shell.widths import head, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,11 +91,11 @@ class Grid:
         return columns
 
     def _column(self, frame: Frame, at: int, texts: Iterable[str]) -> _Column:
-        wide = max([self._widest.get(at, 0), *map(columns_of, texts)])
+        wide = max([self._widest.get(at, 0), *map(width_of, texts)])
         self._widest[at] = wide
         title = escape(frame.columns[at])
         right = at in frame.numeric
-        natural = max(wide, columns_of(title))
+        natural = max(wide, width_of(title))
         least = max(wide, _TITLE) if right else _SQUEEZED
         return _Column(at, title, right, natural, min(natural, least))
 
@@ -161,7 +160,7 @@ def _row(
 
 def _aligned(text: str, column: _Column, marks: Marks) -> str:
     kept = cut(text, column.width, marks.more)
-    space = " " * (column.width - columns_of(kept))
+    space = " " * (column.width - width_of(kept))
     return space + kept if column.right else kept + space
 
 
@@ -175,14 +174,14 @@ def _left_out(below: int, above: int, marks: Marks) -> str:
 def _cropped(line: Line, width: int, more: str) -> Line:
     """As far as it fits; a mark at the right end says that there is more of it."""
     line = _stripped(line)
-    if sum(columns_of(text) for _, text in line) <= width:
+    if sum(width_of(text) for _, text in line) <= width:
         return line
     kept: Line = []
-    room = width - columns_of(more)
+    room = width - width_of(more)
     for style, text in line:
-        part = _head(text, room)
+        part = head(text, room)
         kept.append((style, part))
-        room -= columns_of(part)
+        room -= width_of(part)
         if part != text:
             break
     return [*kept, ("", " " * max(0, room)), ("class:dim", more)]
@@ -198,23 +197,6 @@ def _stripped(line: Line) -> Line:
 
 def cut(text: str, width: int, more: str) -> str:
     """A text of at most so many columns, with a mark where some of it is missing."""
-    if columns_of(text) <= width:
+    if width_of(text) <= width:
         return text
-    return _head(text, max(0, width - columns_of(more))) + more
-
-
-def columns_of(text: str) -> int:
-    """That it takes on the screen."""
-    return len(text) if text.isascii() else max(0, wcswidth(text))
-
-
-def _head(text: str, width: int) -> str:
-    """The beginning of it that fits."""
-    if text.isascii():
-        return text[: max(0, width)]
-    used = 0
-    for at, character in enumerate(text):
-        used += max(0, wcwidth(character))
-        if used > width:
-            return text[:at]
-    return text
+    return head(text, max(0, width - width_of(more))) + more

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING
 
 from nshell.shell import sqltext
 from nshell.shell.errors import CommandError, did_you_mean
-from nshell.shell.kinds import Candidate, Fragment, Kind, Sql
-from nshell.shell.kinds.queries import RunWords
-from nshell.shell.units import parse_duration
+from nshell.shell.kinds import Candidate, Fragment, Kind
+from nshell.shell.kinds.queries import (
+    BEGINNINGS,
+    Asked,
+    begins_query,
+    complete_query,
+    take_query,
+)
+from nshell.shell.units import parse_duration, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,21 +30,12 @@ STEPS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 """That a key goes through."""
 _MOST_TIMES = 1_000_000
 _STARTERS = tuple(sorted(sqltext.STARTERS))
-_QUERIES = (
-    Candidate("SELECT", "SQL"),
-    Candidate("WITH", "SQL"),
-    Candidate("run", "a named query"),
-)
 
 
 @dataclass(frozen=True, slots=True)
-class Watching:
-    """What to ask again and again."""
+class Watching(Asked):
+    """What to ask again and again; without a query it is the last one that was asked."""
 
-    statement: str
-    """Empty: a named query, or the last one that was asked."""
-    run: tuple[str, ...] = ()
-    """The name of a query and what its parameters are."""
     every: float = SECONDS
     times: int | None = None
     """None: until it is ended."""
@@ -56,7 +53,7 @@ class WatchWords(Kind[Watching]):
 
     def take(self, cursor: Cursor) -> Watching:
         every, times = SECONDS, None
-        while (word := cursor.peek()) is not None and not _begins_query(word):
+        while (word := cursor.peek()) is not None and not begins_query(word):
             if word[:1].isdecimal():
                 every = take_interval(cursor.next())
             elif word.lower() == "count":
@@ -65,18 +62,19 @@ class WatchWords(Kind[Watching]):
             else:
                 near = did_you_mean(word, ("count", "run", *_STARTERS))
                 raise CommandError(f"unknown word {word!r}{near or f': watch {self.shown}'}")
-        return replace(_take_query(cursor), every=every, times=times)
+        asked = take_query(cursor)
+        return Watching(asked.statement, asked.run, every=every, times=times)
 
     def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:
         begins = _query_at(at.before)
         if begins is not None:
-            return _complete_query(at, begins, world)
+            return complete_query(at, begins, world)
         if at.before and at.before[-1].lower() == "count":
             return []
         some = [Candidate("2s", "between two runs")] if not at.before else []
         if "count" not in at.before:
             some.append(Candidate("count", "how many times, then it ends"))
-        return [*some, *_QUERIES]
+        return [*some, *BEGINNINGS]
 
 
 class EveryWhen(Kind[Watching]):
@@ -99,8 +97,8 @@ class EveryWhen(Kind[Watching]):
         if len(at.before) < 2:
             return [Candidate("when" if at.before else "5s")]
         if len(at.before) == 2:
-            return list(_QUERIES)
-        return _complete_query(at, 2, world)
+            return list(BEGINNINGS)
+        return complete_query(at, 2, world)
 
 
 class WhenQuery(Kind[Watching]):
@@ -112,13 +110,14 @@ class WhenQuery(Kind[Watching]):
 
     def take(self, cursor: Cursor) -> Watching:
         word = cursor.peek() or ""
-        if not _begins_query(word):
+        if not begins_query(word):
             near = did_you_mean(word, ("run", *_STARTERS)) or f", not {word!r}"
             raise CommandError(f"a query must follow `when`{near if word else ''}")
-        return _take_query(cursor)
+        asked = take_query(cursor)
+        return Watching(asked.statement, asked.run)
 
     def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:
-        return _complete_query(at, 0, world) if at.before else list(_QUERIES)
+        return complete_query(at, 0, world) if at.before else list(BEGINNINGS)
 
 
 class AlertIds(Kind["tuple[int, ...]"]):
@@ -129,11 +128,13 @@ class AlertIds(Kind["tuple[int, ...]"]):
     shown = "ID..."
 
     def take(self, cursor: Cursor) -> tuple[int, ...]:
-        words = cursor.rest()
-        for word in words:
-            if not (word.isascii() and word.isdecimal()):
+        found = []
+        for word in cursor.rest():
+            number = whole_number(word, 0, 1 << 63)
+            if number is None:
                 raise CommandError(f"{word!r} is not the number of an alert: `alerts` shows them")
-        return tuple(map(int, words))
+            found.append(number)
+        return tuple(found)
 
     def complete(self, at: Fragment, world: World) -> Iterable[Candidate]:
         return [
@@ -190,30 +191,11 @@ def next_interval(seconds: float, *, longer: bool) -> float:
 
 def _take_times(cursor: Cursor) -> int:
     word = "" if cursor.at_end else cursor.next()
-    if not (word.isascii() and word.isdecimal() and 1 <= int(word) <= _MOST_TIMES):
+    times = whole_number(word, 1, _MOST_TIMES)
+    if times is None:
         raise CommandError(f"count takes a number from 1 on, not {word!r}")
-    return int(word)
-
-
-def _take_query(cursor: Cursor) -> Watching:
-    word = cursor.peek() or ""
-    if word.lower() == "run":
-        cursor.next()
-        if cursor.at_end:
-            raise CommandError("run what? `queries` lists them")
-        return Watching("", run=RunWords().take(cursor))
-    return Watching(cursor.rest_raw().rstrip("; \n"))
-
-
-def _begins_query(word: str) -> bool:
-    return sqltext.is_sql(word) or word.lower() == "run"
+    return times
 
 
 def _query_at(words: Sequence[str]) -> int | None:
-    return next((i for i, word in enumerate(words) if _begins_query(word)), None)
-
-
-def _complete_query(at: Fragment, begins: int, world: World) -> Iterable[Candidate]:
-    if at.before[begins].lower() == "run":
-        return RunWords().complete(at.tail(begins + 1), world)
-    return Sql().complete(at.tail(begins), world)
+    return next((i for i, word in enumerate(words) if begins_query(word)), None)

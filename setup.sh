@@ -9,7 +9,7 @@ want=${1:-run}
 packages=(python3-bpfcc iproute2)
 extra=""
 if [ "$want" = dev ]; then
-    packages+=(bpftool tcpdump tshark iputils-ping tmux nftables less)
+    packages+=(bpftool tcpdump tshark iputils-ping tmux nftables less zsh fish)
     extra="[dev]"
 fi
 

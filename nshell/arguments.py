@@ -7,6 +7,7 @@ Invariant: a wrong word is one line that names it and the nearest right one.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -15,14 +16,33 @@ from nshell.cluster import names
 from nshell.configured import CONFIG
 from nshell.shell.errors import CommandError, did_you_mean
 from nshell.shell.exits import Exit
-from nshell.shell.units import parse_duration, parse_size
+from nshell.shell.units import parse_duration, parse_size, whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from click.shell_completion import CompletionItem
 
 ORDER = "nshell.order"
 FORMATS = ("table", "json", "csv", "markdown", "vertical")
 """Those of nshell.shell.output.render, which takes its time to import."""
+
+
+def completed(incomplete: str, words: Iterable[str]) -> list[CompletionItem]:
+    """Those that go on with what stands behind the last comma, upper and lower case alike."""
+    from click.shell_completion import CompletionItem
+
+    before, comma, last = incomplete.rpartition(",")
+    found = [word for word in words if word.lower().startswith(last.lower())]
+    return [CompletionItem(before + comma + word) for word in found]
+
+
+def interfaces_here(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Those of this host."""
+    del ctx, param
+    return completed(incomplete, sorted(path.name for path in Path("/sys/class/net").glob("*")))
 
 
 class Size(click.ParamType[int]):
@@ -51,10 +71,11 @@ class Whole(click.ParamType[int]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
         text = str(value)
-        if not text.isdecimal() or not self._low <= int(text) <= self._high:
+        number = whole_number(text, self._low, self._high)
+        if number is None:
             bounds = f"{self._low} to {self._high:,}"
             self.fail(f"{text!r} is not a whole number from {bounds}", param, ctx)
-        return int(text)
+        return number
 
 
 class Seconds(click.ParamType[float]):
@@ -75,6 +96,14 @@ class Features(click.ParamType[tuple[str, ...]]):
     """Names of features, with commas between them."""
 
     name = "features"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from nshell.shell.features import FEATURES
+
+        del ctx, param
+        return completed(incomplete, FEATURES)
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None

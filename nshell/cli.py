@@ -27,6 +27,7 @@ from nshell.arguments import (
     Seconds,
     Size,
     Whole,
+    interfaces_here,
     refuse,
     with_options,
 )
@@ -35,7 +36,7 @@ from nshell.cluster.doctorcommand import doctor
 from nshell.configured import CONFIG, settings_of, startup_of
 from nshell.hosts import cluster_host, local_host, refuse_of_other_mode
 from nshell.netobservcli.command import flows, packets
-from nshell.netobservcli.group import EPILOG, Overview, completion, help_
+from nshell.netobservcli.group import COMPLETE, EPILOG, Overview, completion, help_
 from nshell.shell.exits import Exit
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ if TYPE_CHECKING:
     from nshell.shell.app import MakeHost, ShellOptions
     from nshell.shell.batch import Script
 
-COMPLETE = "_NETOBSERV_COMPLETE"
-"""Of the environment: a shell asks for completions."""
 _PLUGINS = {"kubectl-netobserv": "kubectl netobserv", "oc-netobserv": "oc netobserv"}
 """What is typed, by the program that this is then."""
+_COMPLETERS = ("kubectl_complete-netobserv", "oc_complete-netobserv")
+"""The program's names when kubectl asks what could be typed."""
 
 
 @click.group(
@@ -55,6 +56,8 @@ _PLUGINS = {"kubectl-netobserv": "kubectl netobserv", "oc-netobserv": "oc netobs
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@click.version_option(None, "--version", package_name="netobserv-shell", prog_name="netobserv",
+                      message="%(prog)s %(version)s", help="Print the version.")  # fmt: skip
 def netobserv() -> None:
     """On-demand network debugger: live kernel filters, SQL over the rows, pcap
     while it runs."""
@@ -90,6 +93,7 @@ def version() -> None:
 @click.option("--max-bytes", type=Size(), metavar="SIZE",
               help="Stop capturing when so much is stored.")
 @click.option("interfaces", "-i", "--interface", multiple=True, metavar="IFACE",
+              shell_complete=interfaces_here,
               help="Interface to capture on, * and ? allowed; default: all that are up, not lo.")
 @click.option("filters", "--filter", multiple=True, metavar="'PRED VALUE ...'",
               help="Filter that holds from the first packet; as the `filter` command takes it.")
@@ -129,9 +133,10 @@ def shell(ctx: click.Context, /, **given: Any) -> None:
 @with_options(FRONT)
 @click.pass_context
 def attach(ctx: click.Context, /, **given: Any) -> None:
-    """Come back to a session on a cluster: the only one, or that of a NAME.
+    """Come back to a session on a cluster.
 
-    `quit` ends it, as in the shell that began it; `detach` leaves it again.
+    The only one, or that of a NAME. `quit` ends it, as in the shell that began it;
+    `detach` leaves it again.
     """
     from nshell.cluster.session import ClusterOptions, ClusterSession
 
@@ -175,7 +180,7 @@ def manifests(**given: Any) -> None:
     try:
         deployment = Deployment(**{"image": default_image(), **asked})
     except names.BadName as error:
-        refuse(str(error), Exit.USAGE)
+        refuse(str(error))
     click.echo(text(deployment), nl=False)
 # fmt: on
 
@@ -235,16 +240,20 @@ def _script(name: str) -> Script:
     try:
         return Script(name, Path(name).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        refuse(f"-f: {unreadable(name, error)}", Exit.USAGE)
+        refuse(f"-f: {unreadable(name, error)}")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The `netobserv` program."""
-    if COMPLETE in os.environ:
-        from nshell.netobservcli.completion import register
+    name = Path(sys.argv[0]).name
+    if COMPLETE in os.environ or name in _COMPLETERS:
+        from nshell.netobservcli.completion import for_kubectl, register
 
         register()
-    called = _PLUGINS.get(Path(sys.argv[0]).name, "netobserv")
+        if name in _COMPLETERS:
+            click.echo(for_kubectl(netobserv, sys.argv[1:]))
+            return
+    called = _PLUGINS.get(name, "netobserv")
     sys.exit(_status(lambda: netobserv.main(arguments, called, standalone_mode=False)))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import platform
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,35 +17,36 @@ from nshell.arguments import refuse
 from nshell.cluster import names
 from nshell.configured import forget_cluster
 from nshell.shell.exits import Exit
+from nshell.xdg import from_home
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nshell.capturing import CaptureOptions
     from nshell.local import Programs
     from nshell.shell.app import MakeHost
 
-_ON_CLUSTER = {
-    "kubeconfig": "--kubeconfig", "context": "--context", "agent_namespace": "--agent-namespace",
-    "namespaces": "--namespace", "session": "--session", "node_labels": "--node-label",
-    "image": "--image", "lease": "--lease",
-}  # fmt: skip
-_ON_THIS_HOST = {"directory": "--dir"}
+_ON_CLUSTER = ("kubeconfig", "context", "agent_namespace", "namespaces", "session", "node_labels",
+               "image", "lease")  # fmt: skip
+_ON_THIS_HOST = ("directory",)
 _STORE_BYTES = 4 << 30
 """What a collector's pod has room for."""
 
 
 def refuse_of_other_mode(given: dict[str, Any]) -> None:
     """What stands only beside --local, or only without."""
-    local = given["local"]
+    local, ctx = given["local"], click.get_current_context()
     if local:
-        forget_cluster(click.get_current_context(), given)
-    for name, option in (_ON_CLUSTER if local else _ON_THIS_HOST).items():
+        forget_cluster(ctx, given)
+    for name in _ON_CLUSTER if local else _ON_THIS_HOST:
         if given[name] not in (None, ()):
-            refuse(f"{option} is for a session {'on a cluster' if local else 'with --local'}",
-                    Exit.USAGE)  # fmt: skip
+            (spelled,) = (max(each.opts, key=len) for each in ctx.command.params
+                          if each.name == name)  # fmt: skip
+            refuse(f"{spelled} is for a session {'on a cluster' if local else 'with --local'}")
     if local and len(given["nodes"]) > 1:
-        refuse("--node: with --local it is the name of this host, so there is one", Exit.USAGE)
+        refuse("--node: with --local it is the name of this host, so there is one")
     if not local and (given["store_limit"] or 0) > _STORE_BYTES:
-        refuse("--store-limit: a collector on a cluster has room for 4Gi", Exit.USAGE)
+        refuse("--store-limit: a collector on a cluster has room for 4Gi")
 
 
 def programs() -> Programs:
@@ -90,7 +90,7 @@ def cluster_host(given: dict[str, Any]) -> MakeHost:
             agent_arguments=capture.agent_arguments(),
         )
     except names.BadName as error:
-        refuse(str(error), Exit.USAGE)
+        refuse(str(error))
     options = ClusterOptions(
         namespace=deployment.namespace,
         kubeconfig=given["kubeconfig"],
@@ -132,11 +132,11 @@ def _canonical(text: str) -> str:
     try:
         return parse_rule(split_words(text)).text
     except FilterError as error:
-        refuse(f"--filter: {error}", Exit.USAGE)
+        refuse(f"--filter: {error}")
 
 
 def _directory(name: str) -> Path:
-    path = Path(name).expanduser().absolute()
+    path = from_home(name).absolute()
     if path.exists() and not path.is_dir():
-        refuse(f"--dir: {name} is not a directory", Exit.USAGE)
+        refuse(f"--dir: {name} is not a directory")
     return path

@@ -46,7 +46,9 @@ def register(group: click.Group) -> None:
 )
 @click.pass_context
 def sessions(ctx: click.Context, /, **given: Any) -> None:
-    """List the sessions on a cluster: agents, who is there, rows and losses.
+    """List the sessions on a cluster.
+
+    Their agents, who is there, rows and losses.
 
     Of every namespace, unless --agent-namespace names one. Looking changes nothing:
     a session that was detached stays so.
@@ -59,7 +61,11 @@ def sessions(ctx: click.Context, /, **given: Any) -> None:
 @with_options(CONNECTION)
 @click.pass_context
 def stop(ctx: click.Context, /, **given: Any) -> None:
-    """End a session on a cluster and remove all of it: the only one, or that of a NAME."""
+    """End a session on a cluster and remove all of it.
+
+    The only one, or that of a NAME. What it has captured goes with it: `netobserv
+    copy` fetches that before.
+    """
     ctx.exit(_status(given, lambda api: _stop(api, given["agent_namespace"], given["name"])))
 
 

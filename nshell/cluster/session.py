@@ -50,7 +50,7 @@ _NOTHING_SECONDS = 300.0
 """For the collector and a first agent."""
 _FORBIDDEN = 403
 _DOCTOR = "`netobserv doctor` says what is needed"
-_LOCAL = "to capture on this host alone: netobserv shell --local"
+_LOCAL = "with --local it captures on this host alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class ClusterSession:
             session.begin()
             await self._come_up(session.monitor, display, alone=alone)
         except ApiError as error:
-            raise _as_lost(error) from error
+            raise _as_lost(error, new=self._options.request is not None) from error
         finally:
             display.clear()
         self._reached = True
@@ -340,9 +340,9 @@ def _no_agent(progress: Progress) -> str:
     return f"no agent is at work: {', '.join(progress.missing()) or 'none was made'}"
 
 
-def _as_lost(error: ApiError) -> SessionLost:
+def _as_lost(error: ApiError, *, new: bool) -> SessionLost:
     if error.reason == WRONG:
         return Refused(str(error))
-    if not error.status:
+    if not error.status and new:
         return SessionLost(f"{error}; {_LOCAL}")
     return SessionLost(f"{error}; {_DOCTOR}" if error.status == _FORBIDDEN else str(error))

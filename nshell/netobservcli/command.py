@@ -124,7 +124,7 @@ _OF_PLACE = (
     click.option("namespaces", "-n", "--namespace", type=Checked("namespace", names.namespace),
                  multiple=True, metavar="NAMESPACE",
                  help="Traffic of its pods alone, whatever the rules accept."),
-    click.option("selectors", "--node-selector", type=NodeSelector(), metavar="KEY:VALUE",
+    click.option("node_labels", "--node-selector", type=NodeSelector(), metavar="KEY:VALUE",
                  multiple=True, help="Agents only on nodes with this label."),
     click.option("nodes", "--node", multiple=True, metavar="NAME",
                  help="Agents only on these nodes; with --local: what this host is called."),
@@ -150,7 +150,7 @@ _OF_CAPTURE = (
                  " With --local: until a limit or a signal."),
     click.option("level", "--log-level", type=_LEVEL, metavar="LEVEL", default="info",
                  help="Of what is told on stderr: info, as debug and trace; warn to panic: only "
-        "what goes wrong."),
+                 "what goes wrong, and what it came to."),
     click.option("--fail-on-loss", type=Whole(0, 2**63 - 1), metavar="N",
                  help="Exit with status 5 when more than N packets or rows were lost."),
     click.option("--no-color", is_flag=True, help="No colours; so does NO_COLOR=1."),
@@ -179,7 +179,7 @@ def flows(ctx: click.Context, /, **given: Any) -> None:
 @with_options((*_OF_FILTER, *_SNAPLEN, *_OF_CAPTURE, *_OF_PLACE))
 @click.pass_context
 def packets(ctx: click.Context, /, **given: Any) -> None:
-    """Capture whole packets, show them live, and write a pcapng at the end.
+    """Capture packets, show them live, and write a pcapng at the end.
 
     `netobserv packets tcp,80`, or the option names of NetObserv's CLI. `--x=true`,
     `--x true` and `--x` are the same, so are `_` and `-` in a name, upper and lower
@@ -236,7 +236,7 @@ def _prepare(plan: Plan) -> None:
     try:
         plan.place.prepare()
     except CommandError as error:
-        refuse(str(error))
+        refuse(f"{error}: go where files can be written, or add --copy=false")
 
 
 def _as_shell(given: dict[str, Any], what: str, written: tuple[str, ...]) -> dict[str, Any]:
@@ -252,7 +252,7 @@ def _as_shell(given: dict[str, Any], what: str, written: tuple[str, ...]) -> dic
         **{name: given[name] for name in passed},
         # Else it is we who count it, from when something is captured.
         "max_time": given["max_time"] if given["background"] and not given["local"] else None,
-        "node_labels": tuple(label for labels in given["selectors"] for label in labels),
+        "node_labels": tuple(label for labels in given["node_labels"] for label in labels),
         "interfaces": interfaces,
         "filters": (*first, *written),
         "features": (_features(given, what),),

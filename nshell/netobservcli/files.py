@@ -46,13 +46,18 @@ class Place:
     def prepare(self) -> None:
         """Make the folders; CommandError where they cannot be written to."""
         for kind in self.kinds:
-            folder = self.root / FOLDERS[kind]
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise CommandError(f"cannot make {folder}: {why(error)}") from error
-            with OutFile(str(folder / f"{self._stem(1)}.{kind}"), stdout=False):
+            self.make_folder(kind)
+            name = self.root / FOLDERS[kind] / f"{self._stem(1)}.{kind}"
+            with OutFile(str(name), stdout=False):
                 pass
+
+    def make_folder(self, kind: str) -> None:
+        """That of a kind of file."""
+        folder = self.root / FOLDERS[kind]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandError(f"cannot make {folder}: {why(error)}") from error
 
     def tidy(self) -> None:
         """Take away the folders that nothing came to."""
@@ -78,16 +83,31 @@ class Place:
 async def write(
     client: Client, place: Place, *, only_drops: bool = False
 ) -> AsyncGenerator[tuple[Path, str], None]:
-    """Write them one after the other: each path, and what is in it."""
-    place.prepare()  # somebody may have tidied up meanwhile
+    """Write them one after the other: each path, and what is in it.
+
+    One that cannot be written keeps none of the others from it; CommandError at the end.
+    """
+    failed = []
     for kind, path in place.paths().items():
-        with OutFile(str(path), stdout=False) as file:
-            if kind == "json":
-                holds = plural(await _rows(client, file, only_drops=only_drops), "row")
-            else:
-                holds = await _exported(client, kind, file)
-            await file.commit()
-        yield path, ", ".join(filter(None, (human_bytes(file.size), holds)))
+        try:
+            place.make_folder(kind)  # somebody may have tidied up meanwhile
+            holds = await _written(client, kind, path, only_drops=only_drops)
+        except CommandError as error:
+            failed.append(str(error))
+        else:
+            yield path, holds
+    if failed:
+        raise CommandError("; ".join(failed))
+
+
+async def _written(client: Client, kind: str, path: Path, *, only_drops: bool) -> str:
+    with OutFile(str(path), stdout=False) as file:
+        if kind == "json":
+            holds = plural(await _rows(client, file, only_drops=only_drops), "row")
+        else:
+            holds = await _exported(client, kind, file)
+        await file.commit()
+    return ", ".join(filter(None, (human_bytes(file.size), holds)))
 
 
 async def _exported(client: Client, kind: str, file: OutFile) -> str:

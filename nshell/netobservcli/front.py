@@ -17,6 +17,7 @@ from nshell.netobservcli.files import Place, write
 from nshell.netobservcli.values import LEVELS
 from nshell.shell import batch
 from nshell.shell.errors import CommandError, Failure, Interrupted, SessionLost
+from nshell.shell.errors import why as reason
 from nshell.shell.units import clock, human_bytes, human_elapsed, plural
 from nshell.tasks import Tasks, first_of
 
@@ -91,7 +92,7 @@ class CaptureFront:
         if self.plan.draw or not _has_ended(session):
             # Of a limit the session has told already, where that could be seen.
             self.narrate(f"capture ended: {why}")
-        if await self._wanted():
+        if await self._wanted(session):
             await self._write(session)
 
     async def _leave(self, session: Session) -> None:
@@ -117,8 +118,8 @@ class CaptureFront:
 
         with session.context.interrupts.first_one() as pressed:
             async with Tasks("capture", on_error=fail) as tasks:
-                show = self._draw if self.plan.draw else self._report
-                tasks.start(show(session, end), name="show")
+                show = self._draw(session, end) if self.plan.draw else self._report(session)
+                tasks.start(show, name="show")
                 tasks.start(self._limit(session, end), name="limit")
                 tasks.start(_interrupted(pressed, end), name="interrupt")
                 try:
@@ -146,7 +147,7 @@ class CaptureFront:
             self._view = None
         end({"c-c": "Ctrl-C"}.get(shown.ended_by, shown.ended_by) or "the view was left")
 
-    async def _report(self, session: Session, end: Callable[[str], None]) -> None:  # noqa: ARG002
+    async def _report(self, session: Session) -> None:
         while True:
             await asyncio.sleep(REPORT_SECONDS)
             if session.monitor.status is not None:
@@ -165,10 +166,11 @@ class CaptureFront:
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
 
-    async def _wanted(self) -> bool:
+    async def _wanted(self, session: Session) -> bool:
         """Whether files are to be written."""
         if self.plan.copy != "prompt" or not self.plan.draw:
             return self.plan.copy != "false"
+        await _settle(session)  # it takes its time to answer
         from prompt_toolkit import PromptSession  # noqa: PLC0415 - scripts do without
 
         question: PromptSession[str] = PromptSession()
@@ -205,9 +207,19 @@ class CaptureFront:
     async def _written(self, session: Session) -> None:
         await _settle(session)
         files = write(session.client, self.plan.place, only_drops=self.plan.only_drops)
+        untold: OSError | None = None
         async with aclosing(files):
             async for path, holds in files:
-                await asyncio.to_thread(print_line, f"./{path}: {holds}")
+                line = f"./{path}: {holds}"
+                try:
+                    await asyncio.to_thread(print_line, line)
+                except OSError as error:
+                    untold = error  # Ctrl-C ends what reads our pipe too
+                    batch.say(line)
+        if untold is not None:
+            batch.silence_stdout()
+            if not isinstance(untold, BrokenPipeError):
+                raise Failure(self.plan.what, f"cannot write standard output: {reason(untold)}")
 
 
 def _fetching(back: str) -> str:

@@ -12,6 +12,8 @@ from nshell.shell.errors import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+COMPLETE = "_NETOBSERV_COMPLETE"
+"""Of the environment: a shell asks for completions."""
 ELSEWHERE: Mapping[str, str] = {
     "metrics": "there are no metrics here: `netobserv shell` asks the rows in SQL, `watch` again "
     "and again",
@@ -100,7 +102,10 @@ class CommandName(click.ParamType[str]):
 @click.argument("command", required=False, type=CommandName())
 @click.pass_context
 def help_(ctx: click.Context, /, command: str | None) -> None:
-    """Explain a command, or list them all: `help flows` is `flows --help`."""
+    """Explain a command, or list them all.
+
+    `help flows` is `flows --help`.
+    """
     parent = ctx.parent
     if parent is None or not isinstance(parent.command, click.Group):
         raise click.UsageError("help is a command of a program")
@@ -130,7 +135,11 @@ To install:
 @click.argument("shell", type=ChoiceWithHint(["bash", "zsh", "fish"]), metavar="bash|zsh|fish")
 @click.pass_context
 def completion(ctx: click.Context, /, shell: str) -> None:
-    """Print a script with which a shell completes our commands, options and values."""
+    """Print what makes a shell complete our words with Tab.
+
+    Commands, options and values. kubectl needs no script: it asks the program
+    kubectl_complete-netobserv, and oc oc_complete-netobserv, where they are installed.
+    """
     from nshell.netobservcli.completion import script  # noqa: PLC0415 - seldom needed
 
     click.echo(script(shell, ctx.find_root().command))

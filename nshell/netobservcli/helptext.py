@@ -14,7 +14,7 @@ SECTIONS = {
     "Rules, `or` between them": (*OPTIONS, "enable_filter"),
     "The capture": ("sampling", "snaplen", "max_time", "max_bytes", "copy", "background",
                     "fail_on_loss", "level"),
-    "Where": ("local", "interfaces", "excluded", "namespaces", "selectors", "nodes",
+    "Where": ("local", "interfaces", "excluded", "namespaces", "node_labels", "nodes",
               "kubeconfig", "context", "agent_namespace", "session", "image", "lease"),
 }  # fmt: skip
 """Of the options, by the names that click has for them."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nshell.netobservcli.rules import FILTER, OPTIONS, Given, WordError
+from nshell.netobservcli.values import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,6 +43,8 @@ _OTHER_COMMAND: Mapping[str, Mapping[str, str]] = {
     ),
     "flows": {"snaplen": "is for `netobserv packets`"},
 }
+_SWITCHES = {*ELSEWHERE, *_OTHER_COMMAND["packets"]} - {"query", "include_list"}
+"""Of NetObserv's that may be off where there is nothing to switch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +110,16 @@ class Reader:
     def _bare(self, word: str) -> None:
         match = _PROTOCOL_PORT.fullmatch(word)
         if match:
+            if {"protocol", "port"} & {name for name, _ in self._rules[-1]}:
+                raise WordError(f"{word!r}: another rule: put `or` before it")
             self._rules[-1] += [("protocol", match[1]), ("port", match[2])]
             return
-        name = fold(word.partition("=")[0])
-        if name in self._known and "=" in word:
-            raise WordError(f"{word!r}: write it as {self._known[name].spelled}"
-                            f"={word.partition('=')[2]}")  # fmt: skip
+        name, equals, value = word.partition("=")
+        if option := self._known.get(fold(name)):
+            raise WordError(f"{word!r}: write it as {option.spelled}{equals}{value}")
+        if word.isdecimal() or word.lower() in map(str.lower, PROTOCOLS):
+            meant = "port" if word.isdecimal() else "protocol"
+            raise WordError(f"{word!r}: write it as --{meant}={word}")
         example = "PROTOCOL,PORT such as tcp,80, options, and `or` between rules"
         raise WordError(f"{word!r} is not understood: {self._command} takes {example}")
 
@@ -120,8 +127,12 @@ class Reader:
         """Take one with its value; where the next word is."""
         word = words[at]
         name, equals, value = word.partition("=")
-        option = self._named(name)
         at += 1
+        if fold(name) in _SWITCHES and fold(name) not in self._known:
+            following = words[at].lower() if at < len(words) and not equals else ""
+            if "false" in (value.lower(), following):
+                return at + bool(following)  # off is how it is
+        option = self._named(name)
         if option.flag:
             if not equals and at < len(words) and words[at].lower() in BOOLEANS:
                 value, equals, at = words[at], " ", at + 1
@@ -132,7 +143,7 @@ class Reader:
             value, equals = "true", "="
         if not equals:
             if at == len(words) or words[at].startswith("--"):
-                raise WordError(f"{option.spelled} needs a value: {option.spelled}=VALUE")
+                raise WordError(_lacks_value(option))
             value, at = words[at], at + 1
         self._valued(option, value)
         return at
@@ -167,8 +178,13 @@ class Reader:
             self._rest += [f"{option.spelled}={value}"] if joint else [option.spelled, value]
             return
         if not value:
-            raise WordError(f"{option.spelled} needs a value: {option.spelled}=VALUE")
+            raise WordError(_lacks_value(option))
         last = self._rules[-1]
         if name == FILTER and last and last[-1][0] == FILTER:
             self._rules.append([])
         self._rules[-1].append((name, value))
+
+
+def _lacks_value(option: Option) -> str:
+    between = "=" if option.spelled.startswith("--") else " "
+    return f"{option.spelled} needs a value: {option.spelled}{between}VALUE"

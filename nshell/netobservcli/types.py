@@ -1,16 +1,17 @@
 """Types of option values that `flows` and `packets` have to themselves."""
 
-# ruff: noqa: PLC0415 - imports inside functions keep --help quick
-
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
+from nshell.arguments import completed, interfaces_here
 from nshell.cluster import names
 from nshell.netobservcli import values
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Words(click.Choice[str]):
@@ -18,14 +19,10 @@ class Words(click.Choice[str]):
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[Any]:
+    ) -> list[CompletionItem]:
         """As they are written here."""
-        from click.shell_completion import CompletionItem
-
         del ctx, param
-        before, comma, last = incomplete.rpartition(",")
-        found = [str(word) for word in self.choices if str(word).lower().startswith(last.lower())]
-        return [CompletionItem(before + comma + word) for word in found]
+        return completed(incomplete, map(str, self.choices))
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
@@ -45,14 +42,8 @@ class Interfaces(click.ParamType[tuple[str, ...]]):
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[Any]:
-        """Those of this host."""
-        from click.shell_completion import CompletionItem
-
-        del ctx, param
-        before, comma, last = incomplete.rpartition(",")
-        here = sorted(path.name for path in Path("/sys/class/net").glob("*"))
-        return [CompletionItem(before + comma + name) for name in here if name.startswith(last)]
+    ) -> list[CompletionItem]:
+        return interfaces_here(ctx, param, incomplete)
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None

@@ -31,6 +31,7 @@ TCP_FLAGS: Mapping[str, str] = {
     "ECE": "ece",
     "CWR": "cwr",
 }
+_FEW = len(PROTOCOLS)
 LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
 """Of --log-level, the one that tells most first."""
 _RANGE = re.compile(r"\d+-\d+")
@@ -47,16 +48,13 @@ def listed(value: str) -> list[str]:
 def one_of(word: str, known: Iterable[str]) -> str:
     """The known word that this is, upper and lower case alike."""
     words = {each.lower(): each for each in known}
-    if word.lower() not in words:
-        known = ", ".join(words.values())
-        near = did_you_mean(word, words.values()) if len(words) > len(PROTOCOLS) else ""
-        # All are named: which is meant matters where there are many.
-        raise ValueError(
-            f"unknown value {word!r}{near} There are {known}"
-            if near
-            else f"unknown value {word!r}: one of {known}"
-        )
-    return words[word.lower()]
+    if word.lower() in words:
+        return words[word.lower()]
+    all_words = ", ".join(words.values())
+    # Among many the nearest stands out.
+    if len(words) > _FEW and (near := did_you_mean(word, words.values())):
+        raise ValueError(f"unknown value {word!r}{near} There are {all_words}")
+    raise ValueError(f"unknown value {word!r}: one of {all_words}")
 
 
 def protocol(value: str) -> str:

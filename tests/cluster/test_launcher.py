@@ -172,7 +172,7 @@ def test_what_cannot_be_had_is_one_line_and_changes_nothing(
             last = done.stderr.splitlines()[-1]
             assert last.startswith(f"netobserv: {line}"), done.stderr
             assert done.returncode == status
-            assert ("netobserv shell --local" in last) == (status == Exit.NO_AGENT)
+            assert ("; with --local it captures" in last) == (status == Exit.NO_AGENT)
     assert not there.api.exists(there.owner("never"))
 
 

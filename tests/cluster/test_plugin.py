@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from nshell.cluster.manifests import fill
+from tests.programs import ROOT, entry_points, installed
 
-ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 MANIFEST = ROOT / "manifests/krew/netobserv.yaml"
 NAMES = ("kubectl-netobserv", "oc-netobserv")
 PLACES = ("linux_amd64", "linux_arm64", "darwin_amd64", "darwin_arm64")
-
-
-def entry_points() -> dict[str, str]:
-    scripts: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
-        "scripts"
-    ]
-    return scripts
-
-
-def installed(directory: Path) -> dict[str, str]:
-    """The environment of one who has installed the programs there."""
-    for name in NAMES:
-        module, _, function = entry_points()[name].partition(":")
-        script = directory / name
-        script.write_text(
-            f"#!{sys.executable}\nimport sys\nfrom {module} import {function}\n"
-            f"sys.exit({function}())\n"
-        )
-        script.chmod(0o755)
-    return os.environ | {"PATH": f"{directory}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 
 
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
@@ -58,8 +39,9 @@ def test_kubectl_runs_it_as_a_plugin(tmp_path: Path) -> None:
     assert "shell" in kubectl("netobserv", "--help")
 
 
-def test_both_plugins_are_the_program() -> None:
-    assert {entry_points()[name] for name in NAMES} == {entry_points()["netobserv"]}
+def test_plugins_and_what_completes_them_are_the_program() -> None:
+    completing = [name.replace("-", "_complete-") for name in NAMES]
+    assert {entry_points()[name] for name in (*NAMES, *completing)} == {entry_points()["netobserv"]}
 
 
 def filled() -> dict[str, Any]:

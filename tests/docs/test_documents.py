@@ -31,6 +31,12 @@ def test_the_session_of_a_document_is_what_happens(document: str, tmp_path: Path
         assert (tmp_path / file).stat().st_size > 1000
 
 
+def test_the_verdict_in_the_readme_is_that_of_the_incident() -> None:
+    incident = (ROOT / "docs/what-happened.md").read_text().splitlines()
+    (verdict,) = re.findall(r"^dropped-here: .*$", README, re.MULTILINE)
+    assert transcript.alike(verdict) in map(transcript.alike, incident)
+
+
 def test_every_command_is_in_the_readme() -> None:
     for name in build_registry().names():
         assert f"`{name}" in README, name

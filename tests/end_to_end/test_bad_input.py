@@ -108,16 +108,21 @@ def test_a_wrong_option_is_status_2_before_anything_starts(
     assert all(word in done.stderr for word in named), done.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "local"), [("shell", True), ("flows", True), ("attach", False)]
+)
 def test_without_a_cluster_it_says_so_and_what_there_is_besides(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, local: bool
 ) -> None:
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    done = once(None, "shell")
+    monkeypatch.chdir(tmp_path)
+    done = once(None, command)
     assert done.returncode == 3
-    assert done.stderr.startswith("netobserv: no kubeconfig: ")
-    assert done.stderr.endswith(" netobserv shell --local\n")
-    assert done.stderr.count("\n") == 1
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("netobserv: no kubeconfig: ")
+    assert said.endswith("; with --local it captures on this host alone") == local
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("capability", ["bpf,-sys_admin", "net_admin,-sys_admin"])

@@ -247,3 +247,31 @@ def _is_of(cmdline: Path, runtime: Path) -> bool:
     with contextlib.suppress(OSError):
         return str(runtime).encode() in cmdline.read_bytes()
     return False
+
+
+def test_names_that_nobody_takes_cost_no_file(sinks: Pair, tmp_path: Path) -> None:
+    words = ("flows", "--local", "--port=9", "--max-time=1s")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            sinks.ours.words(NETOBSERV, *words), cwd=tmp_path, stdin=subprocess.DEVNULL,
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert rows_of(tmp_path) == []
+    assert done.stderr.splitlines()[-4:-2] == [
+        f"./output/flow/{only(tmp_path, 'output/flow/*.json').name}: 4 B, 0 rows",
+        next(line for line in done.stderr.splitlines() if ".db: " in line),
+    ]
+    assert "netobserv: flows: cannot write standard output: no space left on" in done.stderr
+
+
+def test_ctrl_c_before_it_captures_leaves_no_folder(sinks: Pair, tmp_path: Path) -> None:
+    run = Headless(sinks.ours, tmp_path, "flows", "--local", "--enable_dns")
+    assert run.process.stderr is not None
+    assert run.process.stderr.readline().startswith("starting to capture flows")
+    run.process.send_signal(signal.SIGINT)
+    printed, told = run.process.communicate(timeout=30)
+    assert run.process.returncode == 130
+    assert printed == ""
+    assert "Traceback" not in told
+    assert list(tmp_path.iterdir()) == []

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from nshell.netobservcli import front
 from nshell.netobservcli.files import OF_FLOWS, Place
 from nshell.netobservcli.front import CaptureFront, Plan
 from nshell.proto import session_pb2 as pb
+from nshell.shell import batch
 from nshell.shell.context import Settings
 from nshell.shell.errors import CommandError, Failure, Interrupted
 from nshell.shell.interrupts import Interrupts
@@ -74,8 +78,8 @@ class Running:
             monitor=SimpleNamespace(status=self.status),
             host=SimpleNamespace(return_by=return_by),
         )
-        front = CaptureFront(self.plan)
-        self.work: asyncio.Future[Any] = asyncio.gather(front.run(cast("Session", session)))
+        shown = CaptureFront(self.plan)
+        self.work: asyncio.Future[Any] = asyncio.gather(shown.run(cast("Session", session)))
 
     async def until(self, call: str) -> None:
         """Return once the client was asked this."""
@@ -133,6 +137,42 @@ async def test_whatever_ends_it_the_files_are_written(tmp_path: Path, how: str) 
     async with asyncio.timeout(10):
         await run.work
     assert files(tmp_path) == ["1970-01-01T000000Z.db", "1970-01-01T000000Z.json"]
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.ENOSPC])
+async def test_files_are_written_though_nobody_takes_their_names(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+) -> None:
+    def refused(text: str) -> None:
+        del text
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(front, "print_line", refused)
+    monkeypatch.setattr(batch, "silence_stdout", lambda: None)
+    run = Running(tmp_path, max_seconds=0)
+    run.client.go_on.set()
+    if number == errno.EPIPE:
+        await run.work
+    else:
+        with pytest.raises(Failure, match="flows: cannot write standard output: no space left"):
+            await run.work
+    assert files(tmp_path) == ["1970-01-01T000000Z.db", "1970-01-01T000000Z.json"]
+    told = capsys.readouterr().err
+    assert "1970-01-01T000000Z.json: 79 B, 2 rows\n" in told
+    assert "1970-01-01T000000Z.db: 5 B\n" in told
+
+
+async def test_one_file_that_cannot_be_written_keeps_no_other_from_it(tmp_path: Path) -> None:
+    run = Running(tmp_path, max_seconds=0)
+    run.client.go_on.set()
+    (tmp_path / "flow").mkdir()
+    (tmp_path / "flow/1970-01-01T000000Z.json.part").mkdir()
+    with pytest.raises(Failure, match=r"json: is a directory$"):
+        await run.work
+    assert files(tmp_path) == ["1970-01-01T000000Z.db"]
 
 
 async def test_on_a_cluster_what_cannot_be_written_is_kept_there(

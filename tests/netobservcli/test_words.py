@@ -103,6 +103,8 @@ def test_rules_in_the_language_of_the_shell_stand_for_themselves() -> None:
         ("--interfaces=eth0,eth1", ("--interfaces=eth0,eth1",)),
         ("--log_level debug", ("--log-level=debug",)),
         ("--node-selector=zone:a", ("--node-selector=zone:a",)),
+        ("--privileged=false --local", ("--local",)),
+        ("--get-subnets FALSE --yaml=false --enable_ipsec=False", ()),
     ],
 )
 def test_a_switch_is_on_by_its_name_and_names_are_written_either_way(
@@ -137,9 +139,15 @@ def test_a_switch_is_on_by_its_name_and_names_are_written_either_way(
         ("--port", "--port needs a value: --port=VALUE"),
         ("--port --dport=80", "--port needs a value: --port=VALUE"),
         ("--port=", "--port needs a value: --port=VALUE"),
+        ("-i", "-i needs a value: -i VALUE"),
+        ("local", "'local': write it as --local"),
+        ("--query=false", "--query: use --filter "),
         ("protocol=TCP", "'protocol=TCP': write it as --protocol=TCP"),
-        ("80", "'80' is not understood: flows takes PROTOCOL,PORT such as tcp,80, options, and "
-               "`or` between rules"),
+        ("80", "'80': write it as --port=80"),
+        ("icmp", "'icmp': write it as --protocol=icmp"),
+        ("everything", "'everything' is not understood: flows takes PROTOCOL,PORT such as tcp,80, "
+                       "options, and `or` between rules"),
+        ("tcp,80 udp,53", "'udp,53': another rule: put `or` before it"),
         ("or --port=80", "nothing to match stands before `or`: it stands between two rules"),
         ("--port=80 or", "nothing to match follows `or`: it stands between two rules"),
         ("--port=80 or or --port=81", "nothing to match stands before `or`: it stands between "
@@ -166,6 +174,7 @@ def test_a_wrong_word_is_one_line_that_says_what_is_right(line: str, why: str) -
 def test_packets_knows_no_features() -> None:
     with pytest.raises(WordError, match="--enable_rtt is for `netobserv flows`"):
         read("--enable_rtt", command="packets")
+    assert read("--enable_rtt=false --enable_all false tcp,80", command="packets").rest == ()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from nshell.shell.output.outfile import OutFile
 from nshell.shell.units import human_bytes, plural
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from nshell.shell.client import Client
     from nshell.shell.values import Cell, Row
@@ -81,14 +81,18 @@ class Place:
 
 
 async def write(
-    client: Client, place: Place, *, only_drops: bool = False
+    client: Client,
+    place: Place,
+    *,
+    paths: Mapping[str, Path] | None = None,
+    only_drops: bool = False,
 ) -> AsyncGenerator[tuple[Path, str], None]:
-    """Write them one after the other: each path, and what is in it.
+    """Write them one after the other, or those of `paths`: each path, and what is in it.
 
     One that cannot be written keeps none of the others from it; CommandError at the end.
     """
     failed = []
-    for kind, path in place.paths().items():
+    for kind, path in dict(place.paths() if paths is None else paths).items():
         try:
             place.make_folder(kind)  # somebody may have tidied up meanwhile
             holds = await _written(client, kind, path, only_drops=only_drops)

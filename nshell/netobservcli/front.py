@@ -23,6 +23,7 @@ from nshell.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from nshell.proto import session_pb2 as pb
     from nshell.shell.context import Settings
@@ -137,6 +138,8 @@ class CaptureFront:
         self._view = shown = view(
             what,
             session.context,
+            # What else the kernel discards is no loss, and in no file.
+            keywords=["Loss=1"] if plan.only_drops else (),
             leaving=_LEAVING,
             note=lambda: progress(session.monitor.status, plan, self._elapsed),
         )
@@ -171,45 +174,50 @@ class CaptureFront:
         if self.plan.copy != "prompt" or not self.plan.draw:
             return self.plan.copy != "false"
         await _settle(session)  # it takes its time to answer
-        from prompt_toolkit import PromptSession  # noqa: PLC0415 - scripts do without
-
-        question: PromptSession[str] = PromptSession()
-        try:
-            answer = await question.prompt_async(f"Write the files to ./{self.plan.place.root}? "
-                                                 "[Y/n] ", handle_sigint=False)  # fmt: skip
-        except KeyboardInterrupt:
-            raise Interrupted("Ctrl-C") from None
-        except EOFError:
-            return True
-        return not answer.strip().lower().startswith("n")
+        return await _yes(f"Write the files to ./{self.plan.place.root}?")
 
     async def _write(self, session: Session) -> None:
-        # Asked to end by a signal: it does not interrupt what it asked for.
-        unless = [] if session.ending.future.done() else [session.ending.future]
-        work = self._written(session)
-        try:
-            await first_of(work, name="files", unless=unless)
-        except Interrupted:
-            batch.complain("interrupted: what was not written yet is gone")
-            raise
-        except CommandError as error:
+        paths = self.plan.place.paths()
+        while True:
+            # Asked to end by a signal: it does not interrupt what it asked for.
+            unless = [] if session.ending.future.done() else [session.ending.future]
+            try:
+                await first_of(self._written(session, paths), name="files", unless=unless)
+            except Interrupted:
+                batch.complain("interrupted: what was not written yet is gone")
+                raise
+            except CommandError as error:
+                if not await self._again(session, error):
+                    raise Failure(self.plan.what, str(error)) from error
+            else:
+                return
+
+    async def _again(self, session: Session, error: CommandError) -> bool:
+        """Whether to try once more what could not be written: to make room may help."""
+        if session.host.return_by:
             await self._keep(session)
-            raise Failure(self.plan.what, str(error)) from error
+            return False
+        if not self.plan.draw:
+            return False
+        batch.complain(str(error))
+        return await _yes("Try again? What was captured is gone otherwise.", at_end=False)
 
     async def _keep(self, session: Session) -> None:
         """On a cluster what could not be written here need not be lost."""
-        back = session.host.return_by
-        if back:
-            with suppress(CommandError, SessionLost):
-                await session.client.detach()
-                batch.complain(f"the session keeps what it has: `{_fetching(back)}` fetches it")
+        with suppress(CommandError, SessionLost):
+            await session.client.detach()
+            fetching = _fetching(session.host.return_by)
+            batch.complain(f"the session keeps what it has: `{fetching}` fetches it")
 
-    async def _written(self, session: Session) -> None:
+    async def _written(self, session: Session, paths: dict[str, Path]) -> None:
+        """Those of `paths`, which loses what has been written."""
         await _settle(session)
-        files = write(session.client, self.plan.place, only_drops=self.plan.only_drops)
+        plan = self.plan
+        files = write(session.client, plan.place, paths=paths, only_drops=plan.only_drops)
         untold: OSError | None = None
         async with aclosing(files):
             async for path, holds in files:
+                del paths[path.suffix.removeprefix(".")]
                 line = f"./{path}: {holds}"
                 try:
                     await asyncio.to_thread(print_line, line)
@@ -220,6 +228,20 @@ class CaptureFront:
             batch.silence_stdout()
             if not isinstance(untold, BrokenPipeError):
                 raise Failure(self.plan.what, f"cannot write standard output: {reason(untold)}")
+
+
+async def _yes(question: str, *, at_end: bool = True) -> bool:
+    """What somebody at a terminal answers; at the end of input that one."""
+    from prompt_toolkit import PromptSession  # noqa: PLC0415 - scripts do without
+
+    session: PromptSession[str] = PromptSession()
+    try:
+        answer = await session.prompt_async(f"{question} [Y/n] ", handle_sigint=False)
+    except KeyboardInterrupt:
+        raise Interrupted("Ctrl-C") from None
+    except EOFError:
+        return at_end
+    return not answer.strip().lower().startswith("n")
 
 
 def _fetching(back: str) -> str:

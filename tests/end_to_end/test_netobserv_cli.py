@@ -200,18 +200,24 @@ def test_what_is_seen_on_an_excluded_interface_is_left_out(tmp_path: Path) -> No
     assert "  filter 1: reject interface rig*" in run.told
 
 
-def test_drops_alone_leave_nothing_else_in_the_json(sinks: Pair, tmp_path: Path) -> None:
+@contextlib.contextmanager
+def dropping(host: Host, port: int) -> Iterator[None]:
+    """The packet filter of a host drops datagrams to a port."""
     rules = ("add table inet t", "add chain inet t in { type filter hook input priority 0; }",
-             "add rule inet t in udp dport 7002 drop")  # fmt: skip
+             f"add rule inet t in udp dport {port} drop")  # fmt: skip
     for rule in rules:
-        sinks.ours.run("nft", rule)
+        host.run("nft", rule)
     try:
-        with headless(sinks.ours, tmp_path, "flows", "--local", "--drops", "udp,7002", "or",
-                      "udp,7001") as run:  # fmt: skip
-            udp(sinks, (7001, 7002), 20)
-            run.end()
+        yield
     finally:
-        sinks.ours.run("nft", "delete table inet t")
+        host.run("nft", "delete table inet t")
+
+
+def test_drops_alone_leave_nothing_else_in_the_json(sinks: Pair, tmp_path: Path) -> None:
+    words = ("flows", "--local", "--drops", "udp,7002", "or", "udp,7001")
+    with dropping(sinks.ours, 7002), headless(sinks.ours, tmp_path, *words) as run:
+        udp(sinks, (7001, 7002), 20)
+        run.end()
     dropped = json.loads(only(tmp_path, "output/flow/*.json").read_text())
     assert {row["DstPort"] for row in dropped} == {7002}
     assert sum(row["PktDropPackets"] for row in dropped) == 20
@@ -220,6 +226,19 @@ def test_drops_alone_leave_nothing_else_in_the_json(sinks: Pair, tmp_path: Path)
     with contextlib.closing(sqlite3.connect(file)) as database:
         ports = database.execute("SELECT DISTINCT DstPort FROM flow ORDER BY 1").fetchall()
     assert ports == [(7001,), (7002,)]
+
+
+def test_the_view_of_drops_begins_with_those_that_are_losses(sinks: Pair, tmp_path: Path) -> None:
+    with (
+        dropping(sinks.ours, 7002),
+        terminal(sinks.ours, tmp_path, "flows", "--local", "--drops") as shown,
+    ):
+        shown.wait_for("q ends the capture", seconds=60)
+        assert "Loss=1" in shown.text()
+        udp(sinks, (7002,), 5)
+        shown.wait_for("NETFILTER_DROP")
+        shown.type("q")
+        assert shown.wait_end() == 0
 
 
 def test_no_rows_are_an_empty_array(sinks: Pair, tmp_path: Path) -> None:
@@ -275,3 +294,38 @@ def test_ctrl_c_before_it_captures_leaves_no_folder(sinks: Pair, tmp_path: Path)
     assert printed == ""
     assert "Traceback" not in told
     assert list(tmp_path.iterdir()) == []
+
+
+@contextlib.contextmanager
+def small(folder: Path) -> Iterator[Path]:
+    """A file system of its own, with room for little more than nothing."""
+    folder.mkdir()
+    network.sh("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder))
+    try:
+        yield folder
+    finally:
+        network.sh("umount", "-l", str(folder))
+
+
+def test_where_there_is_no_room_somebody_may_make_some(sinks: Pair, tmp_path: Path) -> None:
+    with small(tmp_path / "small") as folder:
+        command = sinks.ours.words(NETOBSERV, "flows", "--local")
+        with Terminal(command, cwd=str(folder), columns=150) as shown:
+            shown.wait_for("q ends the capture", seconds=60)
+            udp(sinks, [7001], 20)
+            shown.wait_for("7001")
+            (folder / "full").write_bytes(bytes(56 << 10))
+            shown.type("q")
+            shown.wait_for("no space left on device", seconds=60)
+            shown.wait_for("Try again?")
+            shown.type("y\n")
+            shown.wait_until(lambda: shown.text().count("Try again?") == 2, "the question again")
+            network.sh("mount", "-o", "remount,size=64m", str(folder))
+            shown.type("\n")
+            assert shown.wait_end() == 0
+            assert "session ended: " in shown.text()
+        rows = rows_of(folder)
+        assert sum(row["Packets"] for row in rows if row.get("DstPort") == 7001) == 20
+        kinds = [path.suffix for path in sorted(folder.glob("output/*/*"))]
+        assert kinds == [".db", ".json"], "each once, and under one name"
+        assert len({path.stem for path in folder.glob("output/*/*")}) == 1

@@ -478,3 +478,14 @@ async def test_filters_with_a_name_are_meant_by_it(shell: Shell) -> None:
     with pytest.raises(Failure) as failed:
         await shell.run("filter del web")
     assert failed.value.reason.startswith("no filter named 'web': none has a name")
+
+
+async def test_an_export_without_packets_says_when_none_are_captured(
+    shell: Shell, tmp_path: Path
+) -> None:
+    await shell.run(f"export pcap {tmp_path / 'none.pcap'} where DstPort = 9")
+    assert shell.seen.told[-1].endswith(
+        "none.pcap: packets are not being captured, `capture packets on` starts that"
+    )
+    await shell.run(f"capture packets on\nexport pcap {tmp_path / 'none.pcap'} where DstPort = 9")
+    assert shell.seen.told[-1].endswith("none.pcap")

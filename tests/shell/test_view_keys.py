@@ -7,7 +7,7 @@ import pytest
 from nshell.filters import parse_rule
 from nshell.shell.view.actions import AddFilter, DrawChart, Leave, ShowPackets, SwitchOn, TakeBack
 from nshell.shell.view.choices import Menu, choices
-from nshell.shell.view.rows import Rows
+from nshell.shell.view.rows import Rows, select
 from nshell.shell.view.state import Details, Help
 from tests.shell.viewrows import flows, keys, make, screen, seen, state
 
@@ -334,3 +334,8 @@ def test_every_column_of_every_view_takes_an_empty_row(what: str, table: str) ->
         for level in range(len(made.page.kind.levels)):
             made.page.level = level
             assert "1 row" in screen(made)[0]
+
+
+def test_losses_are_told_from_what_the_kernel_puts_away() -> None:
+    columns, rows = make("packet_drop", {"Loss": 1, "Reason": "A"}, {"Loss": 0, "Reason": "B"})
+    assert [row["Reason"] for row in select(rows, ["Loss=1"], columns)] == ["A"]

@@ -136,6 +136,8 @@ async def _capture_file(ctx: Context, kind: str, *, file: str | None, where: str
         await out.commit()
     what = "the store" if kind == "db" else plural(summary.packets, "packet")
     gone = f"; {plural(summary.evicted, 'older packet')} had made room" if summary.evicted else ""
+    if kind != "db" and not summary.packets and not (await ctx.client.status()).packets:
+        gone += ": packets are not being captured, `capture packets on` starts that"
     return Notice(f"wrote {what} ({human_bytes(out.size)}) to {out.name}{gone}")
 
 

@@ -31,7 +31,7 @@ from nshell.shell.view.words import with_port
 from nshell.tasks import Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from prompt_toolkit import Application
     from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -61,10 +61,19 @@ _NAMED = {"c-i": "tab", "c-m": "enter", "c-j": "enter", "c-h": "backspace"}
 class View(Takeover):
     """One table, full screen, until a key ends it."""
 
-    def __init__(self, what: str, ctx: Context, *, leaving: str, note: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        what: str,
+        ctx: Context,
+        *,
+        keywords: Sequence[str],
+        leaving: str,
+        note: Callable[[], str],
+    ) -> None:
         self._ctx = ctx
         self._note = note
-        self._state = State([Page(KINDS[what])], leaving=leaving, human=ctx.settings.human)
+        first = Page(KINDS[what], keywords=list(keywords))
+        self._state = State([first], leaving=leaving, human=ctx.settings.human)
         self._feeds = {id(self._state.page): Feed(KINDS[what].table)}
         self._names = NameFeed()
         self._filters = Filters(ctx.client)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 ETHERNET = 1
 RAW_IP = 101
-_EGRESS_BIT = 1 << 31
+EGRESS_BIT = 1 << 31
+"""Of an ifindex in a list."""
+_BOTH = 3
 _COMBINATIONS = 1 << 14
 
 
@@ -69,7 +71,7 @@ class InterfaceTable:
 
     def __init__(self) -> None:
         self._known: dict[int, Interface] = {}
-        self._lists = self._list_cache()
+        self._lists, self._directions = self._caches()
         self.addresses: frozenset[bytes] = frozenset()
         """Of the node, from the newest list."""
 
@@ -78,7 +80,7 @@ class InterfaceTable:
         listed = tuple(interfaces)
         self._known.update({each.ifindex: each for each in listed})
         self.addresses = frozenset(address for each in listed for address in each.addresses)
-        self._lists = self._list_cache()
+        self._lists, self._directions = self._caches()
 
     def get(self, ifindex: int) -> Interface:
         """An interface never listed is called by its number."""
@@ -93,14 +95,32 @@ class InterfaceTable:
         """Interfaces whose frames start with the IP header."""
         return [each.ifindex for each in self._known.values() if each.link_type != ETHERNET]
 
-    def lists(self, keys: list[bytes]) -> list[str]:
-        """JSON arrays of names, of keys that hold little-endian ifindexes, 0 for none."""
-        return self._lists.texts(keys)
+    def lists(self, keys: list[bytes]) -> tuple[list[str], list[str]]:
+        """JSON arrays of names, and of directions: 0 ingress, 1 egress, 3 both.
 
-    def _list_cache(self) -> TextCache:
-        return TextCache(self._names_json, limit=_COMBINATIONS)
+        The keys hold little-endian ifindexes, 0 for none, with the highest bit for egress.
+        """
+        return self._lists.texts(keys), self._directions.texts(keys)
+
+    def _caches(self) -> tuple[TextCache, TextCache]:
+        return (
+            TextCache(self._names_json, limit=_COMBINATIONS),
+            TextCache(self._directions_json, limit=_COMBINATIONS),
+        )
 
     def _names_json(self, key: bytes) -> str:
-        indexes = (np.frombuffer(key, "<u4") & ~np.uint32(_EGRESS_BIT)).tolist()
-        names = dict.fromkeys(self.get(ifindex).name for ifindex in indexes if ifindex)
-        return json.dumps(list(names), ensure_ascii=False)
+        return json.dumps(list(self._seen(key)), ensure_ascii=False)
+
+    def _directions_json(self, key: bytes) -> str:
+        return json.dumps(
+            [sum(seen) if len(seen) == 1 else _BOTH for seen in self._seen(key).values()]
+        )
+
+    def _seen(self, key: bytes) -> dict[str, set[int]]:
+        """Directions by name, in order."""
+        found: dict[str, set[int]] = {}
+        for mark in np.frombuffer(key, "<u4").tolist():
+            if mark:
+                name = self.get(mark & ~EGRESS_BIT).name
+                found.setdefault(name, set()).add(int(mark & EGRESS_BIT != 0))
+        return found

@@ -63,6 +63,7 @@ FLOW = Table(
         "Interface TEXT interface that it is counted on",
         "Interfaces TEXT JSON array of every interface that saw it, the counted one first",
         "IfDirection INTEGER at Interface: 0 ingress, 1 egress",
+        "IfDirections TEXT JSON array, of each of Interfaces: 0 ingress, 1 egress, 3 both",
         "FlowDirection INTEGER at the node: 0 to it, 1 from it, 2 within it; NULL through it",
         "AgentIP TEXT address of the node's agent",
         "Sampling INTEGER 1 of so many packets was looked at",

@@ -30,7 +30,7 @@ FOLDERS = {"json": "flow", "db": "flow", "pcapng": "pcap"}
 OF_FLOWS = ("json", "db")
 OF_PACKETS = ("pcapng",)
 _DROPPED = "PktDropPackets > 0"
-_ARRAYS = ("Interfaces",)
+_ARRAYS = ("Interfaces", "IfDirections")
 """Columns that hold JSON."""
 
 

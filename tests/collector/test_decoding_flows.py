@@ -65,6 +65,7 @@ def test_a_tcp_flow_has_every_value_in_its_column() -> None:
         "IcmpCode": None,
         "Interface": "eth0",
         "Interfaces": '["eth0"]',
+        "IfDirections": "[1]",
         "IfDirection": 1,
         "FlowDirection": None,
         "AgentIP": "192.0.2.1",
@@ -158,6 +159,7 @@ def test_every_interface_that_saw_the_flow_is_listed_once_the_counted_one_first(
     (row,) = decode(Flow(ifindex=3, others=(5 | EGRESS, 2, 3 | EGRESS, 9)), context=context)
     assert row["Interface"] == 'v"1'
     assert json.loads(str(row["Interfaces"])) == ['v"1', "br0", "eth0", "if9"]
+    assert json.loads(str(row["IfDirections"])) == [3, 1, 0, 0], "in and out at the first"
 
 
 def test_a_renamed_interface_has_its_new_name_from_then_on() -> None:

@@ -95,7 +95,9 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
             for row in database.execute("SELECT * FROM flow ORDER BY rowid")
         ]
     for row in expected:
-        row["Interfaces"] = json.loads(row["Interfaces"])
+        for name in ("Interfaces", "IfDirections"):
+            row[name] = json.loads(row[name])
+        assert row["IfDirections"][0] in (row["IfDirection"], 3)
     assert found == expected
     return found
 

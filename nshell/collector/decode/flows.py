@@ -31,6 +31,7 @@ from nshell.collector.decode.rows import (
 )
 from nshell.collector.decode.texts import Texts, byte_keys
 from nshell.collector.decode.windows import EXTRA, KEY
+from nshell.collector.interfaces import EGRESS_BIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,9 +74,11 @@ def _flow_directions(
     return nullable(direction, from_node | to_node)
 
 
-def _interface_lists(values: NDArray[Any], context: NodeContext) -> list[str]:
-    every = np.column_stack((values["ifindex"], values["others"])).astype("<u4")
-    return context.interfaces.lists(byte_keys(every.view(np.uint8)))
+def _interface_lists(values: NDArray[Any], context: NodeContext) -> dict[str, Sequence[Cell]]:
+    first = np.where(values["direction"], values["ifindex"] | EGRESS_BIT, values["ifindex"])
+    every = np.column_stack((first, values["others"])).astype("<u4")
+    names, directions = context.interfaces.lists(byte_keys(every.view(np.uint8)))
+    return {"Interfaces": names, "IfDirections": directions}
 
 
 def _with_mac(values: NDArray[Any], context: NodeContext) -> NDArray[np.bool_]:
@@ -155,7 +158,7 @@ class FlowDecoder:
             "Bytes": values["bytes"].tolist(),
             "Packets": values["packets"].tolist(),
             "Interface": context.interfaces.names(values["ifindex"].tolist()),
-            "Interfaces": _interface_lists(values, context),
+            **_interface_lists(values, context),
             "TimeFlowStartMs": _times_ms(values["first_ns"], batch.clock_offset_ns),
             "TimeFlowEndMs": _times_ms(values["last_ns"], batch.clock_offset_ns),
             "FilterId": filter_ids(values["rule"], self.generations.get(batch.generation)),

@@ -83,9 +83,9 @@ async def run_shell(options: ShellOptions) -> Exit:
     """The whole of it."""
     batch.use_plain_streams()
     ending = Ending()
-    front = _front(options)
     interrupts = Interrupts()
     with _signals(ending, interrupts) as signals:
+        front = _front(options)  # it may say already what Ctrl-C does
         async with Tasks("shell", on_error=ending.fail) as tasks:
             host = options.host(notify=front.notify, on_failure=ending.fail)
             signals.hurry = host.kill

@@ -257,6 +257,27 @@ def test_the_packets_of_one_pod_are_exactly_its_own(
     assert seen == set(range(min(seen), max(seen) + 1)), "without a gap"
 
 
+def test_filters_on_names_are_tried_on_both_nodes_and_explained(
+    scene: Scene, senders: tuple[Running, Running]
+) -> None:
+    one, other = senders
+    (sink,) = scene.place.running("sink")
+    live, there = scene.live, f"{sink.namespace}/{sink.name}:{UDP}"
+    live.do("filter clear", f"filter pod {other.namespace}/{other.name} as other")
+    (rows,) = live.do(f"filter try pod {one.namespace}/{one.name} port {UDP} 3s")
+    # Fifty a second, at each interface that they pass.
+    assert {row["node"]: row["packets"] > 100 for row in rows} == dict.fromkeys(
+        scene.nodes.names, True
+    )
+    for pod, verdict in ((one, "left out"), (other, "captured")):
+        (told,) = live.do(f"filter explain {pod.namespace}/{pod.name} {there} udp")
+        assert told["there_flows"] == told["back_flows"] == verdict, told
+    (row,) = told["evidence"]["filters"]
+    assert (row["there"], row["back"]) == ("yes", "yes")
+    live.do(f"wait until SELECT filter_name(FilterId) = 'other' FROM flow WHERE SrcAddr = "
+            f"'{other.address}' AND FilterId = {row['filter']} LIMIT 1 timeout 20s;")  # fmt: skip
+
+
 def test_a_pod_that_comes_back_elsewhere_is_followed(
     scene: Scene, senders: tuple[Running, Running], tmp_path: Path
 ) -> None:

@@ -403,7 +403,7 @@ def test_sql_is_completed_wherever_it_stands() -> None:
     ):
         assert offered(f"{before}SELECT * FROM fl") == ["flow"]
     assert offered("schema p") == ["packet"]
-    assert offered("help export p") == ["pcap", "pcapng"]
+    assert offered("help export p") == ["pcap", "pcapng", "parquet"]
 
 
 REGISTRY = build_registry()

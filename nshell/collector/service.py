@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import grpc
 
 from nshell.collector import schema
+from nshell.collector.changes import change
 from nshell.collector.explain import explanation
 from nshell.collector.kube import describe as kube
 from nshell.collector.query.export import (
@@ -83,14 +84,14 @@ class SessionService(SessionServicer):
 
     async def Change(self, request: pb.ChangeRequest, context: Context) -> pb.ChangeReply:  # noqa: N802
         """Change the session and wait for the agents."""
-        started = time.monotonic()
+        started, session = time.monotonic(), self._capture.session
         pausing = request.WhichOneof("change") == "paused" and request.paused
         try:
             # A session that has ended is as good as paused.
-            ids = () if pausing and self._capture.session.ended else self._change(request)
+            ids = () if pausing and session.ended else change(session, request)
         except (ChangeError, FilterError) as error:
             await _refuse(context, str(error))
-        number = self._capture.session.present.number
+        number = session.present.number
         nodes = await self._applied(number, timeout=(request.timeout_ms or _CHANGE_MS) / 1000)
         if pausing:
             # What was captured before is there when it is said to be paused.
@@ -100,7 +101,7 @@ class SessionService(SessionServicer):
             filter_ids=ids,
             nodes=[self._node_ack(name, number) for name in nodes],
             elapsed_ms=(time.monotonic() - started) * 1000,
-            warnings=self._capture.session.notes(ids),
+            warnings=session.notes(ids),
         )
 
     async def Overlay(  # type: ignore[override]  # noqa: N802  writes through the context
@@ -283,33 +284,6 @@ class SessionService(SessionServicer):
                 tasks.start(self._capture.stopping.wait(), name="capture"),
             )
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-
-    def _change(self, request: pb.ChangeRequest) -> tuple[int, ...]:
-        session = self._capture.session
-        kind = request.WhichOneof("change")
-        match kind:
-            case None:
-                raise ChangeError("nothing to change")
-            case "add_filter":
-                return session.add_filter(list(request.add_filter.words))
-            case "delete_filters":
-                return session.delete_filters(list(request.delete_filters.ids))
-            case "replace_filter":
-                replacement = request.replace_filter
-                return session.replace_filter(replacement.id, list(replacement.words))
-            case "clear_filters":
-                return session.clear_filters()
-        return self._set(kind, request)
-
-    def _set(self, kind: str, request: pb.ChangeRequest) -> tuple[int, ...]:
-        session = self._capture.session
-        match kind:
-            case "feature":
-                return session.switch_features(list(request.feature.names), on=request.feature.on)
-            case "dns_ports":
-                return session.set(dns_ports=list(request.dns_ports.ports))
-        # The others are settings, called alike here and there.
-        return session.set(**{kind: getattr(request, kind)})
 
     def _node_ack(self, name: str, number: int) -> pb.NodeAck:
         node = self._capture.fleet.nodes[name]

@@ -331,9 +331,14 @@ def test_a_hundred_changes_reach_both_nodes(scene: Scene) -> None:
         live.tell(f"filter replace {added['id']} {words}")
     live.do("filter clear")
     of = len(scene.nodes.names)
-    lines = live.narration[mark:]
-    found = [re.search(rf"applied {of}/{of} in ([\d.]+) ms", line) for line in lines]
-    times = [float(match[1]) for match in found if match][:CHANGES]
-    assert len(times) == CHANGES, lines
+
+    def told() -> list[float]:
+        lines = live.narration[mark:]
+        found = [re.search(rf"applied {of}/{of} in ([\d.]+) ms", line) for line in lines]
+        return [float(match[1]) for match in found if match]
+
+    # What is told comes through another pipe than what is answered.
+    until(lambda: len(told()) >= CHANGES)
+    times = told()[:CHANGES]
     print(f"filter change on a selector to applied {of}/{of}: p50 {median(times):.0f} ms,"
           f" p95 {quantiles(times, n=20)[18]:.0f} ms (goal 500)")  # fmt: skip

@@ -57,7 +57,7 @@ def test_two_hundred_swaps_mix_nothing_and_miss_nothing(
         assert numbers == list(range(len(numbers))), "no datagram that both accept is missing"
         assert live.value(f"SELECT sum(Packets) FROM flow WHERE DstPort = {BOTH}") == len(numbers)
         assert live.value("SELECT ifnull(sum(Count), 0) FROM loss") == 0
-        times = [ms for line in live.narration if (ms := milliseconds(line)) is not None]
+    times = [ms for line in live.narration if (ms := milliseconds(line)) is not None]
     assert len(times) == SWAPS
     with capsys.disabled():
         print(

@@ -69,6 +69,8 @@ class Capture:
     pods: list[str] = field(default_factory=list)
     """NAMESPACE/NAME; none: there is no cluster."""
     break_export: bool = False
+    packets_there: int = 1234
+    """To be exported."""
     calls: list[str] = field(default_factory=list)
 
 
@@ -316,7 +318,7 @@ class FakeSession(SessionServicer):
         yield pb.ExportReply(data=EMPTY_PCAP)
         if self.capture.break_export:
             await context.abort(grpc.StatusCode.INTERNAL, "the store is full")
-        yield pb.ExportReply(summary=pb.ExportSummary(packets=1234, bytes=24))
+        yield pb.ExportReply(summary=pb.ExportSummary(packets=self.capture.packets_there, bytes=24))
 
     async def Explain(self, request: pb.ExplainRequest, context: _Context) -> pb.Explanation:
         capture = self.capture

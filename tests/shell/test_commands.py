@@ -483,6 +483,7 @@ async def test_filters_with_a_name_are_meant_by_it(shell: Shell) -> None:
 async def test_an_export_without_packets_says_when_none_are_captured(
     shell: Shell, tmp_path: Path
 ) -> None:
+    shell.capture.packets_there = 0
     await shell.run(f"export pcap {tmp_path / 'none.pcap'} where DstPort = 9")
     assert shell.seen.told[-1].endswith(
         "none.pcap: packets are not being captured, `capture packets on` starts that"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 40.0
 _QUIET_SECONDS = 0.03
+_FRAME_SECONDS = 0.5
+"""At most: something may be drawn all the time."""
 _ALTERNATE_SCREEN = 1049
 
 KEYS: Final = {
@@ -225,9 +227,13 @@ class Terminal:
         return int(self._child.exitstatus or 0)
 
     def _read(self, seconds: float) -> None:
+        """What comes in this time, and then until nothing does: no frame is cut in two."""
+        end = time.monotonic() + _FRAME_SECONDS
         while data := self._receive(seconds):
             self._draw(data)
-            seconds = 0
+            if time.monotonic() > end:
+                return
+            seconds = _QUIET_SECONDS
 
     def _receive(self, seconds: float) -> bytes:
         try:

@@ -39,8 +39,13 @@ def offered(terminal: Terminal, line: str, *, until: str) -> list[str]:
     def menu() -> list[str]:
         return [" ".join(row.split()) for row in terminal.screen()[terminal.cells.cursor.y + 1 :]]
 
-    terminal.wait_until(lambda: any(re.match(until, row) for row in menu()), f"{until!r} offered")
-    found = menu()
+    found: list[str] = []
+
+    def seen() -> bool:
+        found[:] = menu()
+        return any(re.match(until, row) for row in found)
+
+    terminal.wait_until(seen, f"{until!r} offered")
     terminal.interrupt()
     terminal.wait_until(lambda: terminal.line() == "netobserv>", "an empty line")
     return found

@@ -57,7 +57,10 @@ def test_the_toolbar_lives_and_a_notice_leaves_the_line_being_typed_whole(tmp_pa
         os.kill(child(shell.pid, "agent.main"), signal.SIGKILL)
         shell.wait_for("started again")
         shell.wait_for("agents 1/1")
-        assert any(line.rstrip().endswith("sql SELECT count(*) FROM fl") for line in shell.screen())
+        typed = "sql SELECT count(*) FROM fl"
+        shell.wait_until(
+            lambda: any(line.endswith(typed) for line in shell.screen()), "the line to be whole"
+        )
         shell.type("ow\n")
         shell.wait_for("1 row in")
         shell.end_of_input()

@@ -94,6 +94,7 @@ def packets(shell: Terminal) -> None:
 def kernel_filter(shell: Terminal) -> None:
     """Of the row on top, without leaving."""
     shell.type("f")
+    shows(shell, f"peer_ip {CLIENT}")
     (line,) = (line for line in shell.screen() if f"peer_ip {CLIENT}" in line)
     shell.type(line.lstrip(" >")[0])
     shows(shell, f"filter 1 added: peer_ip {CLIENT} applied 1/1 in")

@@ -86,6 +86,9 @@ def test_a_notice_appears_above_a_half_typed_line_and_does_not_break_it(
     os.kill(child(terminal.pid, "fake_agent"), signal.SIGKILL)
     terminal.wait_for("agent on")
     terminal.wait_for("ended (signal 9): started again")
+    terminal.wait_until(
+        lambda: terminal.line() == f"{PROMPT} filter po", "the line to stand below the notice"
+    )
     assert line_with(terminal, "started again") < line_with(terminal, f"{PROMPT} filter po")
     terminal.type("rt 80\n")
     terminal.wait_for("filter 1 added: port 80")

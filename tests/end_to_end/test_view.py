@@ -19,7 +19,7 @@ pytestmark = pytest.mark.kernel
 
 def test_a_view_of_real_traffic_from_keyword_to_kernel_filter(tmp_path: Path) -> None:
     with web() as pair:
-        pair.peer.start("ping", "-i", "0.2", "-w", "30", SERVER)
+        pair.peer.start("ping", "-i", "0.2", "-w", "120", SERVER)
         command = pair.ours.words(NETOBSERV, "shell", "--local", "-i", "eth0")
         env = {"XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
         with Terminal(command, cwd=str(tmp_path), columns=150, rows=30, env=env) as shell:

@@ -158,8 +158,12 @@ class _Stream:
 
     async def serve(self) -> None:
         """Until the stream breaks (AioRpcError, or return) or the agent is to stop (Stopped)."""
-        await self._send(hello=_hello(self.link, self.capture))
-        await self._send_interfaces()
+        try:
+            await self._send(hello=_hello(self.link, self.capture))
+            await self._send_interfaces()
+        except asyncio.InvalidStateError:  # it has ended already: reading says why
+            await self.call.read()
+            return
         self.capture.forget_names()
         try:
             async with asyncio.TaskGroup() as tasks:

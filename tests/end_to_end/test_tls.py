@@ -88,7 +88,9 @@ def test_a_capture_across_a_network(pair: Pair, tmp_path: Path) -> None:
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     """Status and the only line that it wrote."""
     _, err = process.communicate(timeout=60)
-    (line,) = err.decode().splitlines()
+    lines = err.decode().splitlines()
+    assert len(lines) == 1, err.decode()
+    (line,) = lines
     return process.returncode, line
 
 

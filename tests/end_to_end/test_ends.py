@@ -83,10 +83,12 @@ def _held(pid: int, what: str) -> frozenset[int]:
 
 def _existing(kind: str) -> frozenset[int]:
     # It fails where an object goes while it lists them: others have theirs.
-    for _ in range(10):
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
         with contextlib.suppress(AssertionError):
             listed = json.loads(sh("bpftool", "-j", kind, "show") or "[]")
             return frozenset(entry["id"] for entry in listed)
+        time.sleep(0.1)
     raise AssertionError(f"bpftool {kind} show fails again and again")
 
 

@@ -215,9 +215,9 @@ def test_latency_is_tsharks(resolved: Resolved) -> None:
     for asked in [a for a in ASKS if not a.problem and not a.batch]:
         apart.append(abs(ours[asked.ident] - theirs[asked.ident]))
         assert flows[asked.ident] == pytest.approx(ours[asked.ident], abs=0.001)
-    # Between its hook and ours a busy machine may do something else, now and then.
-    assert sorted(apart)[len(apart) * 3 // 4] < 1, apart
-    assert max(apart) < 100, apart
+    # Between its hook and ours a busy machine may do something else: once, not twice.
+    assert sorted(apart)[-2] <= 1, apart
+    assert max(apart) < 20, apart
 
 
 def test_latency_keeps_its_microseconds(resolved: Resolved) -> None:

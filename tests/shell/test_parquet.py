@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def written(columns: Sequence[str], *chunks: Sequence[Row]) -> Any:
     """The table that is in the file."""
-    with ParquetRows(columns) as rows:
+    with closing(ParquetRows(columns)) as rows:
         for chunk in chunks:
             rows.add(chunk)
         return pq.read_table(io.BytesIO(b"".join(rows.pieces())))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import aclosing, suppress
+from contextlib import aclosing, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -170,7 +170,7 @@ async def _write_rows(out: OutFile, kind: str, answer: Answer) -> int:
 async def _write_parquet(out: OutFile, _: str, answer: Answer) -> int:
     from nshell.shell.output.parquet import ParquetRows  # noqa: PLC0415 - seldom wanted
 
-    with ParquetRows(answer.columns) as rows:
+    with closing(ParquetRows(answer.columns)) as rows:
         async for chunk in answer.chunks:
             await asyncio.to_thread(rows.add, chunk)
         pieces = rows.pieces()

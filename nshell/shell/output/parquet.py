@@ -18,7 +18,6 @@ from nshell.shell.errors import CommandError, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import TracebackType
 
     from nshell.shell.values import Cell, Row
 
@@ -49,18 +48,11 @@ class ParquetRows:
         self.count = 0
         self._columns = _distinct(columns)
         self._types: list[set[type]] = [set() for _ in columns]
-        self._aside = tempfile.TemporaryFile()  # noqa: SIM115 - closed on exit
+        self._aside = tempfile.TemporaryFile()  # noqa: SIM115 - see close()
         self._packer = msgpack.Packer()
 
-    def __enter__(self) -> ParquetRows:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """What was put aside is gone."""
         self._aside.close()
 
     def add(self, rows: Sequence[Row]) -> None:

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     Column = tuple[Cell, ...]
 
 _MISSING = (
-    "export parquet needs pyarrow, which is not installed: "
-    "pip install pyarrow, where netobserv is installed"
+    "needs pyarrow, which is not installed: pip install pyarrow, where netobserv is installed"
 )
 _NUMBERS = frozenset({int, float})
 
